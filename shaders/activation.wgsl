@@ -1,0 +1,80 @@
+// Elementwise activations.
+//
+//   relu    y = max(x, 0)              y' = 1 where y > 0, else 0
+//   tanh    y = tanh(x)                y' = 1 - y^2
+//   sigmoid y = 1 / (1 + exp(-x))      y' = y (1 - y)
+//
+// x, y, result, dy, dx [count]; one invocation for one element. `result` is the forward pass's y.
+
+override count: u32;
+override kind: u32;
+override accumulate: bool;
+
+const RELU: u32 = 0u;
+const TANH: u32 = 1u;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> result: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+// The built-in is NaN for large arguments on some adapters and poor near 0 on most.
+fn safe_tanh(value: f32) -> f32 {
+    let size = abs(value);
+    let t = exp(-2.0 * size);
+    let square = size * size;
+    let series = size * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
+    return sign(value) * select((1.0 - t) / (1.0 + t), series, size < 0.1);
+}
+
+fn sigmoid(value: f32) -> f32 {
+    // The exponent is never positive, so nothing overflows.
+    let t = exp(-abs(value));
+    return select(t, 1.0, value >= 0.0) / (1.0 + t);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(
+    @builtin(workgroup_id) group_id: vec3u,
+    @builtin(num_workgroups) grid: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = invocation_number(group_id, grid, lane);
+    if (i >= count) {
+        return;
+    }
+    let value = x[i];
+    if (kind == RELU) {
+        // Not max(x, 0), which would turn NaN into 0 and hide it.
+        y[i] = select(value, 0.0, value <= 0.0);
+    } else if (is_nan(value)) {
+        y[i] = value;
+    } else if (kind == TANH) {
+        y[i] = safe_tanh(value);
+    } else {
+        y[i] = sigmoid(value);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(
+    @builtin(workgroup_id) group_id: vec3u,
+    @builtin(num_workgroups) grid: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = invocation_number(group_id, grid, lane);
+    if (i >= count) {
+        return;
+    }
+    let value = result[i];
+    var gradient = dy[i];
+    if (kind == RELU) {
+        gradient = select(0.0, gradient, value > 0.0);
+    } else if (kind == TANH) {
+        gradient = gradient * (1.0 - value * value);
+    } else {
+        gradient = gradient * (value * (1.0 - value));
+    }
+    dx[i] = select(gradient, dx[i] + gradient, accumulate);
+}

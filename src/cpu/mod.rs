@@ -1,0 +1,79 @@
+//! Runs a plan on the CPU.
+//!
+//! Every op's functions stand here twice: `reference`, plain loops generic over the number type,
+//! the oracle for everything else; and `fast`, what users run: SIMD over images interleaved by 16,
+//! on several threads, the same bits with any number of them.
+
+mod activation;
+mod adam;
+mod batch_norm;
+mod contrastive;
+mod conv2d;
+mod dense;
+mod distance;
+mod executor;
+mod gather;
+mod head;
+mod memory;
+mod pool2d;
+mod products;
+mod real;
+mod reduce;
+mod rows;
+mod scratch;
+pub mod simd;
+
+use crate::ops::{self, Step};
+
+pub use executor::Cpu;
+pub use memory::{Io, Memory, Storage};
+pub use real::Real;
+
+macro_rules! functions {
+    ($($op:ident :: $attributes:ident { $($entry:ident),* })*) => {
+        /// Every op's functions by name: (op, entry).
+        pub const FUNCTIONS: &[(&str, &str)] = &[$($((stringify!($op), stringify!($entry)),)*)*];
+
+        /// Runs a step by plain loops; its images lie one behind the other.
+        pub fn reference<T: Real>(step: &Step, io: &mut Io<'_, T>) {
+            match (step.op, step.entry) {
+                $($((stringify!($op), stringify!($entry)) => {
+                    $op::reference::$entry(&ops::$op::$attributes::of(step), io);
+                })*)*
+                (op, entry) => panic!("there is no {op}.{entry}"),
+            }
+        }
+
+        /// Runs a step fast; the subnet's activations are interleaved.
+        pub fn fast(step: &Step, io: &mut Io<'_, f32>) {
+            match (step.op, step.entry) {
+                $($((stringify!($op), stringify!($entry)) => {
+                    $op::fast::$entry(&ops::$op::$attributes::of(step), io);
+                })*)*
+                (op, entry) => panic!("there is no {op}.{entry}"),
+            }
+        }
+    };
+}
+
+functions! {
+    activation::Activation { forward, backward }
+    adam::Adam { forward }
+    batch_norm::BatchNorm { forward, infer, backward_weight, backward_input }
+    contrastive::Contrastive { forward, backward }
+    conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
+    dense::Dense { forward, backward_input, backward_weight, backward_bias }
+    distance::Distance { forward, backward }
+    gather::Gather { forward }
+    head::Head { forward, backward_input, backward_weight }
+    pool2d::Pool2d { forward, backward }
+    reduce::Reduce { forward }
+    rows::Rows { load, store }
+}
+
+/// Overwrites `to` with `values`, or adds them.
+fn put<T: Real>(to: &mut [T], values: &[T], accumulate: bool) {
+    for (to, &value) in to.iter_mut().zip(values) {
+        *to = if accumulate { *to + value } else { value };
+    }
+}

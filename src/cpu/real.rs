@@ -1,0 +1,56 @@
+//! The numbers that references compute in.
+
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+/// f32, f64, or a number that carries its own error bound (`parity::bound::Tracked`).
+pub trait Real:
+    Copy
+    + Send
+    + Sync
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + 'static
+{
+    /// Exact: every f32 is one of these numbers.
+    fn of(value: f32) -> Self;
+    fn exp(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn tanh(self) -> Self;
+    fn is_nan(self) -> bool;
+    fn to_f64(self) -> f64;
+
+    fn abs(self) -> Self {
+        if self < Self::of(0.0) { -self } else { self }
+    }
+}
+
+macro_rules! real {
+    ($($ty:ident),*) => {$(
+        impl Real for $ty {
+            fn of(value: f32) -> Self {
+                value.into()
+            }
+            fn exp(self) -> Self {
+                $ty::exp(self)
+            }
+            fn sqrt(self) -> Self {
+                $ty::sqrt(self)
+            }
+            fn tanh(self) -> Self {
+                $ty::tanh(self)
+            }
+            fn is_nan(self) -> bool {
+                $ty::is_nan(self)
+            }
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+        }
+    )*};
+}
+real!(f32, f64);

@@ -1,0 +1,91 @@
+//! What can be wrong with data. Each message names the file or set, the place in it, and a remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a data set cannot be had.
+///
+/// Offsets count bytes of the uncompressed file from 0; image and label indices count from 0.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// No set has this name.
+    #[error("unknown data set \"{name}\": choose one of {known}")]
+    UnknownDataset { name: String, known: String },
+
+    /// The set comes from files and no folder was given.
+    #[error(
+        "the data set {dataset} is read from files: say where they are with --data-dir DIR, or use --dataset glyphs, which needs none"
+    )]
+    NoFolder { dataset: &'static str },
+
+    /// No place has all files of the set. `searched` has a line for each place.
+    #[error(
+        "the files of {dataset} were not found. Searched:\n{searched}Put the four files (plain or .gz: {files}) into one of these folders, or name another with --data-dir DIR"
+    )]
+    NotFound { dataset: &'static str, searched: String, files: String },
+
+    /// The operating system refused to open or read the file.
+    #[error("{}: cannot read at byte {offset}: {source}. Check that the file exists and that you may read it", path.display())]
+    Read { path: PathBuf, offset: u64, source: io::Error },
+
+    /// The gzip stream is broken.
+    #[error("{}: damaged gzip data at uncompressed byte {offset}: {source}. Fetch the file again", path.display())]
+    Gzip { path: PathBuf, offset: u64, source: io::Error },
+
+    /// The first four bytes are not those of the kind of file wanted.
+    #[error("{}: bytes 0 to 3 hold {found:#010x}, where {wanted} have {expected:#010x}; this {looks_like}. Put {wanted} here", path.display())]
+    Magic { path: PathBuf, found: u32, expected: u32, wanted: &'static str, looks_like: &'static str },
+
+    /// The file ends early.
+    #[error("{}: ends at byte {found} of {expected} ({what}). Fetch the file again", path.display())]
+    Truncated { path: PathBuf, found: u64, expected: u64, what: &'static str },
+
+    /// The file goes on after what its header declares.
+    #[error("{}: goes on after byte {expected}, where its header says that it ends. Fetch the file again", path.display())]
+    Trailing { path: PathBuf, expected: u64 },
+
+    /// A size in the header is zero.
+    #[error("{}: the {field} at byte {offset} is 0, so there is nothing to learn from. Fetch the file again", path.display())]
+    Empty { path: PathBuf, offset: u64, field: &'static str },
+
+    /// The header declares more than this program reads.
+    #[error("{}: bytes 4 to {last} declare {count} x {height} x {width} bytes, more than the limit of {limit} bytes. Fetch the file again if it is not that big; otherwise split it", path.display())]
+    TooBig { path: PathBuf, last: u64, count: u64, height: u64, width: u64, limit: u64 },
+
+    /// Images and labels do not belong together.
+    #[error("{} declares {images} images (byte 4), but {} declares {labels} labels (byte 4). Take both files from the same copy of the set", image_path.display(), label_path.display())]
+    Count { image_path: PathBuf, images: usize, label_path: PathBuf, labels: usize },
+
+    /// Training and test images differ in size.
+    #[error("{} holds images of {train_height}x{train_width} (bytes 8 to 15), but {} of {test_height}x{test_width}. Take both files from the same copy of the set", train_path.display(), test_path.display())]
+    Sizes {
+        train_path: PathBuf,
+        train_height: usize,
+        train_width: usize,
+        test_path: PathBuf,
+        test_height: usize,
+        test_width: usize,
+    },
+
+    /// A label names no class.
+    #[error("{}: label {index} (byte {offset}) is {value}, but labels run from 0 to {largest}. Fetch the file again, or check that it belongs to this set", path.display())]
+    Label { path: PathBuf, index: usize, offset: u64, value: u8, largest: u32 },
+
+    /// Pairs need a partner for every image.
+    #[error(
+        "class {class} has only one image (index {image}) among the {members} images to pair, and a positive pair needs two. Use more images, or leave this class out"
+    )]
+    LonelyClass { class: u32, image: u32, members: usize },
+
+    /// Pairs need another class for every image.
+    #[error(
+        "the {members} images to pair are of {classes} class(es), and a negative pair needs two. Use a set with more classes"
+    )]
+    TooFewClasses { members: usize, classes: usize },
+
+    /// An image to pair has no label.
+    #[error(
+        "member {position} of the images to pair is image {image}, but there are only {labels} labels. Use a split made from this data set"
+    )]
+    NoSuchImage { position: usize, image: u32, labels: usize },
+}

@@ -1,0 +1,222 @@
+//! Files, or a seed, to a [`Dataset`]; a dataset to its split; a split to pairs.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
+//! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
+//! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
+//! | [`mod@split`] | which images train, validate and test |
+//! | [`pairs`] | the balanced pairs of an epoch |
+//! | [`random`] | where everything random comes from |
+//!
+//! ```text
+//! load("glyphs", None, seed) -> Dataset -> split(&dataset, seed) -> pairs::training(&labels, &split, seed, epoch)
+//! ```
+//!
+//! Images stay bytes, as stored; dividing by 255 is the network's business.
+
+pub mod error;
+pub mod glyphs;
+pub mod idx;
+pub mod pairs;
+pub mod random;
+pub mod split;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+pub use error::DataError;
+pub use glyphs::Glyphs;
+pub use pairs::Pair;
+pub use random::{Random, Stream};
+pub use split::{Split, split};
+
+/// Size of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Planes, one after another: 1 for grey, 3 for red, green, blue.
+    pub channels: usize,
+    /// Rows, in pixels.
+    pub height: usize,
+    /// Columns, in pixels.
+    pub width: usize,
+}
+
+impl Shape {
+    /// Bytes (and values) in one image.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // No image is empty: loaders refuse it.
+    pub fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+/// Labelled images of one size, held in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The name that [`load`] knows it by.
+    pub name: String,
+    /// Size of every image.
+    pub shape: Shape,
+    /// One image after another, NCHW bytes as stored (0 = dark, 255 = bright).
+    pub images: Vec<u8>,
+    /// The class of each image, an index into `classes`.
+    pub labels: Vec<u32>,
+    /// Class names by label.
+    pub classes: Vec<String>,
+    /// The first `train_images` images are for training and validation, the rest are the test set.
+    pub train_images: usize,
+    /// What a user should know about this data, a sentence each, such as a checksum of another set.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// Number of images, training and test together.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image at all. Loaders never return such a set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of test images: those from index `train_images` on.
+    #[must_use]
+    pub fn test_images(&self) -> usize {
+        self.len().saturating_sub(self.train_images)
+    }
+
+    /// The bytes of one image, `shape.len()` of them, or `None` beyond the last image.
+    #[must_use]
+    pub fn image(&self, index: usize) -> Option<&[u8]> {
+        let size = self.shape.len();
+        let start = index.checked_mul(size)?;
+        self.images.get(start..start.checked_add(size)?)
+    }
+}
+
+/// The sets that [`load`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Made by the program from the seed.
+    Glyphs,
+    /// Handwritten digits, from four IDX files.
+    Mnist,
+    /// Pictures of clothes, from four IDX files.
+    FashionMnist,
+}
+
+impl Source {
+    /// Every known set, in the order in which they are listed to users.
+    pub const ALL: [Source; 3] = [Source::Glyphs, Source::Mnist, Source::FashionMnist];
+
+    /// The name that users write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Glyphs => "glyphs",
+            Source::Mnist => "mnist",
+            Source::FashionMnist => "fashion-mnist",
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = DataError;
+
+    /// # Errors
+    ///
+    /// [`DataError::UnknownDataset`], listing the known names. Names are exact: lower case.
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        Source::ALL.into_iter().find(|source| source.name() == name).ok_or_else(|| {
+            DataError::UnknownDataset {
+                name: name.to_owned(),
+                known: Source::ALL.map(Source::name).join(", "),
+            }
+        })
+    }
+}
+
+/// Loads, or makes, the set called `name`.
+///
+/// `dir` is where sets from files are looked for (see [`idx::load`]); `seed` shapes the sets that
+/// are made. Each ignores what it does not need.
+///
+/// # Errors
+///
+/// An unknown name, no folder for a set that needs one, and whatever is wrong with its files.
+pub fn load(name: &str, dir: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
+    let set = match name.parse()? {
+        Source::Glyphs => return Ok(glyphs::generate(&Glyphs::default(), seed)),
+        Source::Mnist => &idx::MNIST,
+        Source::FashionMnist => &idx::FASHION_MNIST,
+    };
+    match dir {
+        Some(dir) => idx::load(set, dir),
+        None => Err(DataError::NoFolder { dataset: set.name }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_its_source() {
+        for source in Source::ALL {
+            assert_eq!(source.name().parse::<Source>().ok(), Some(source));
+        }
+        let set = load("glyphs", None, 5).unwrap();
+        assert_eq!(set, glyphs::generate(&Glyphs::default(), 5));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let message = load("mnits", None, 0).unwrap_err().to_string();
+        assert!(message.contains("mnits"), "{message}");
+        for source in Source::ALL {
+            assert!(message.contains(source.name()), "{message}");
+        }
+    }
+
+    #[test]
+    fn names_are_exact() {
+        for name in ["", "m", "MNIST", "mnist ", "fashion"] {
+            assert!(name.parse::<Source>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_from_files_needs_a_folder() {
+        let message = load("mnist", None, 0).unwrap_err().to_string();
+        assert!(message.contains("mnist") && message.contains("--data-dir"), "{message}");
+    }
+
+    #[test]
+    fn images_are_found_by_index_and_never_beyond_the_end() {
+        let set = Dataset {
+            name: "tiny".into(),
+            shape: Shape { channels: 1, height: 1, width: 2 },
+            images: vec![1, 2, 3, 4, 5, 6],
+            labels: vec![0, 1, 0],
+            classes: vec!["a".into(), "b".into()],
+            train_images: 2,
+            warnings: Vec::new(),
+        };
+        assert_eq!((set.len(), set.test_images(), set.is_empty()), (3, 1, false));
+        assert_eq!(set.image(1), Some(&[3, 4][..]));
+        assert_eq!(set.image(2), Some(&[5, 6][..]));
+        assert_eq!(set.image(3), None);
+        assert_eq!(set.image(usize::MAX), None);
+    }
+}

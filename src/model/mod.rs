@@ -1,0 +1,86 @@
+//! Networks as lists of named layers: one file per system of the papers, and the registry by name.
+
+pub mod sn_lenet5;
+
+use crate::data::Shape;
+use crate::ops::activation::ActivationKind;
+use crate::ops::distance::DistanceKind;
+use crate::ops::pool2d::PoolKind;
+
+/// One layer of the subnet that both branches share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Prefix of its parameters' names, as in `conv1.weight`.
+    pub name: String,
+    pub kind: LayerKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LayerKind {
+    Conv2d {
+        out_channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    },
+    Pool2d {
+        kind: PoolKind,
+        size: usize,
+        stride: usize,
+    },
+    Activation(ActivationKind),
+    /// Fully connected; flattens what it gets, channel by channel, row by row.
+    Dense {
+        outputs: usize,
+    },
+}
+
+/// How two embeddings become one number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    pub distance: DistanceKind,
+    /// Batch norm over the distance, then a learned affine map and a sigmoid. Without it the
+    /// distance itself is what the loss sees.
+    pub head: bool,
+}
+
+/// A siamese network: one subnet for both images, then a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    pub name: String,
+    pub input: Shape,
+    pub layers: Vec<Layer>,
+    pub comparison: Comparison,
+}
+
+/// Choices that a user may make about a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ModelOptions {
+    pub activation: ActivationKind,
+    pub pool: PoolKind,
+    pub comparison: Comparison,
+}
+
+/// Why there is no such network.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("there is no model \"{name}\"; the models are: {}", NAMES.join(", "))]
+    Unknown { name: String },
+    #[error(
+        "model \"{model}\" takes images of 28x28 or 32x32, but these are {}x{}",
+        shape.height,
+        shape.width
+    )]
+    Shape { model: String, shape: Shape },
+}
+
+/// Every model's name, as `--model` takes it.
+pub const NAMES: &[&str] = &["sn-lenet5"];
+
+/// The network of this name for images of this shape.
+pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    match name {
+        "sn-lenet5" => sn_lenet5::network(input, options),
+        _ => Err(ModelError::Unknown { name: name.to_string() }),
+    }
+}

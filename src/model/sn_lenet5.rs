@@ -1,0 +1,35 @@
+//! SN-LeNet-5, from "Advancements in Image Recognition: A Siamese Network Approach", section 3.
+
+use super::{Layer, LayerKind, ModelError, ModelOptions, Network};
+use crate::data::Shape;
+
+/// LeNet-5 down to its 84 features. Images of 28x28 are padded to the 32x32 that LeNet-5 was made
+/// for; ReLU and maximum pooling unless the options say otherwise.
+pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    let padding = match (input.height, input.width) {
+        (28, 28) => 2,
+        (32, 32) => 0,
+        _ => return Err(ModelError::Shape { model: "sn-lenet5".into(), shape: input }),
+    };
+    let layer = |name: &str, kind| Layer { name: name.into(), kind };
+    let conv = |out_channels, padding| LayerKind::Conv2d { out_channels, kernel: 5, stride: 1, padding };
+    let activation = LayerKind::Activation(options.activation);
+    let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2 };
+    Ok(Network {
+        name: "sn-lenet5".into(),
+        input,
+        layers: vec![
+            layer("conv1", conv(6, padding)),
+            layer("act1", activation),
+            layer("pool1", pool),
+            layer("conv2", conv(16, 0)),
+            layer("act2", activation),
+            layer("pool2", pool),
+            layer("fc1", LayerKind::Dense { outputs: 120 }),
+            layer("act3", activation),
+            layer("fc2", LayerKind::Dense { outputs: 84 }),
+            layer("act4", activation),
+        ],
+        comparison: options.comparison,
+    })
+}

@@ -1,0 +1,285 @@
+//! The plan of a run: named buffers and flat lists of steps, made once, run by any executor.
+//!
+//! It is data. It can be printed, counted, run on the CPU or on a GPU, and run on both with a
+//! comparison after every step. Backward passes are ordinary steps made when the plan is built.
+
+mod build;
+mod liveness;
+
+use crate::data::Shape;
+use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, View};
+
+pub use build::{build, trainable_names};
+
+/// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Slot {
+    /// Position of the batch in its list of pairs or images.
+    pub first: u32,
+    /// Entries of the list that the batch holds; the rest is padding.
+    pub count: u32,
+    /// Row of the history that receives this step's loss.
+    pub index: u32,
+    pub learning_rate: f32,
+    /// `1 - beta^t` of the optimizer's two moments, from f64.
+    pub correction1: f32,
+    pub correction2: f32,
+    pub seed_low: u32,
+    pub seed_high: u32,
+}
+
+/// Which list of steps to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// One training step on the pairs from `slot.first` of `pairs.index`.
+    Train,
+    /// Embeds the images from `slot.first` of `embed.index` into the same rows of `embeddings`.
+    Embed,
+    /// Compares rows of `embeddings` as `score.index` pairs them.
+    Score,
+}
+
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The data set's bytes.
+    Data,
+    /// Lists of image numbers and labels.
+    List,
+    Parameters,
+    Gradients,
+    /// A moment of the optimizer.
+    Optimizer,
+    /// Running statistics.
+    State,
+    /// Values that only live within a step, in memory that they share.
+    Activations,
+    /// What the host reads: losses, embeddings, distances.
+    Results,
+}
+
+/// A buffer of four-byte elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    pub name: String,
+    pub role: Role,
+    /// Elements.
+    pub len: usize,
+}
+
+impl Buffer {
+    /// Whether it holds integers or bytes rather than floats.
+    pub fn is_words(&self) -> bool {
+        matches!(self.role, Role::Data | Role::List)
+    }
+}
+
+/// A named range of a buffer that the host reads or writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub view: View,
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// Uniform in `-bound .. bound`.
+    Uniform {
+        bound: f32,
+    },
+    Constant(f32),
+}
+
+/// A trainable tensor, or a tensor of running state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub initial: Initial,
+    pub trainable: bool,
+}
+
+impl Parameter {
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How much a plan has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Images of the data set.
+    pub images: usize,
+    /// Training pairs of an epoch.
+    pub pairs: usize,
+    /// Images embedded, and pairs scored, at a time.
+    pub embeddings: usize,
+    pub scores: usize,
+    /// Training steps whose losses are kept until the host has read them.
+    pub history: usize,
+}
+
+/// What the optimizer is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f32,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        AdamOptions { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+}
+
+/// Choices a plan is built from, besides the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlanOptions {
+    /// Pairs of a training step.
+    pub batch_size: usize,
+    pub convention: crate::ops::contrastive::Convention,
+    pub margin: f32,
+    pub adam: AdamOptions,
+    pub capacity: Capacity,
+    /// Most bytes a launch may bind at once; larger work is split.
+    pub max_binding: usize,
+    /// Layout of the subnet's activations.
+    pub layout: Layout,
+}
+
+/// Why a plan cannot be built.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum PlanError {
+    #[error(
+        "{what} needs {needed} bytes in one piece, but this device binds {limit} at most; \
+         use a smaller batch, data set or network"
+    )]
+    TooLarge { what: String, needed: usize, limit: usize },
+    #[error(
+        "{op}.{entry} of {layer} would loop {iterations} times in one invocation, over the budget \
+         of {ITERATION_BUDGET}; use a smaller batch"
+    )]
+    TooLong { op: &'static str, entry: &'static str, layer: String, iterations: u64 },
+    #[error("layer {layer} does not fit its input of {input:?}: {why}")]
+    Layer { layer: String, input: Shape, why: String },
+    #[error("a batch of {pairs} pairs is too small: {why}")]
+    Batch { pairs: usize, why: &'static str },
+}
+
+/// Everything an executor needs to train, embed and score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub model: String,
+    /// `unfused`: one launch for every function of every op.
+    pub name: &'static str,
+    pub options: PlanOptions,
+    pub input: Shape,
+    /// Values of an embedding.
+    pub features: usize,
+    /// Whether scores are similarities from a head, or nothing but distances.
+    pub has_head: bool,
+    pub parameters: Vec<Parameter>,
+    pub buffers: Vec<Buffer>,
+    pub tensors: Vec<Tensor>,
+    pub train: Vec<Step>,
+    pub embed: Vec<Step>,
+    pub score: Vec<Step>,
+    /// Images of an embed step and pairs of a score step.
+    pub embed_batch: usize,
+    pub score_batch: usize,
+}
+
+impl Plan {
+    pub fn steps(&self, phase: Phase) -> &[Step] {
+        match phase {
+            Phase::Train => &self.train,
+            Phase::Embed => &self.embed,
+            Phase::Score => &self.score,
+        }
+    }
+
+    /// The host's named tensors: parameters and state under their own names, then for example
+    /// `conv1.weight.gradient`, `pairs.index`, `history`.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    pub fn trainable(&self) -> usize {
+        self.parameters.iter().filter(|p| p.trainable).map(Parameter::len).sum()
+    }
+
+    pub fn state(&self) -> usize {
+        self.parameters.iter().filter(|p| !p.trainable).map(Parameter::len).sum()
+    }
+
+    /// Bytes of all buffers.
+    pub fn memory(&self) -> usize {
+        self.buffers.iter().map(|buffer| 4 * buffer.len).sum()
+    }
+
+    pub fn flops_per_step(&self) -> u64 {
+        self.train.iter().map(|step| step.flops).sum()
+    }
+
+    pub fn bytes_per_step(&self) -> u64 {
+        self.train.iter().map(Step::bytes).sum()
+    }
+
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0]
+    }
+
+    /// Adam's step size and corrections for training step `t`, counted from 1.
+    pub fn adam_slot(&self, t: u64, learning_rate: f64) -> Slot {
+        let adam = &self.options.adam;
+        let correction = |beta: f64| (1.0 - beta.powf(t as f64)) as f32;
+        Slot {
+            learning_rate: learning_rate as f32,
+            correction1: correction(adam.beta1),
+            correction2: correction(adam.beta2),
+            ..Slot::default()
+        }
+    }
+}
+
+/// Values of `images` images of `values` values each, taken out of the layout they are stored in.
+pub fn to_plain<T: Copy>(stored: &[T], layout: Layout, images: usize, values: usize) -> Vec<T> {
+    match layout {
+        Layout::Plain => stored[..images * values].to_vec(),
+        Layout::Interleaved => (0..images)
+            .flat_map(|image| {
+                let group = image / INTERLEAVE * values;
+                (0..values).map(move |v| stored[(group + v) * INTERLEAVE + image % INTERLEAVE])
+            })
+            .collect(),
+    }
+}
+
+/// The inverse of [`to_plain`]; padding is filled with `padding`.
+pub fn from_plain<T: Copy>(plain: &[T], layout: Layout, images: usize, padding: T) -> Vec<T> {
+    match layout {
+        Layout::Plain => plain.to_vec(),
+        Layout::Interleaved => {
+            let values = plain.len() / images;
+            let mut stored = vec![padding; layout.len(images, values)];
+            for image in 0..images {
+                let group = image / INTERLEAVE * values;
+                for v in 0..values {
+                    stored[(group + v) * INTERLEAVE + image % INTERLEAVE] = plain[image * values + v];
+                }
+            }
+            stored
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+"""Writes ops.json and training.json, the values that the CPU reference is held to.
+
+    pip install numpy torch
+    python tests/golden/generate.py
+
+Versions that made the shipped files: Python 3.11.7, NumPy 2.4.6, PyTorch 2.15.0 (CPU).
+
+Everything is float64 on one CPU thread. Inputs are exact in float32, so an f32
+implementation starts from the same numbers; gradients are those of
+torch.autograd with a random upstream gradient `dy`.
+
+training.json is ten free-running Adam steps of SN-LeNet-5. Many true gradients
+of `fc2.bias` are 0, and f32 rounding noise there becomes full Adam steps when
+eps is 1e-8. In f64 the noise is far below eps, so the trajectory is one that
+another f64 implementation can follow step by step.
+
+Nothing big is stored: initial values and images come from an integer hash,
+see `hashed`, `initial_parameters` and `images_of_step`.
+"""
+
+import json
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+HERE = Path(__file__).parent
+torch.set_num_threads(1)
+
+CLAMP = 1e-7  # the least sum of squares under the root of the Euclidean distance
+
+
+# --- ops.json ---------------------------------------------------------------
+
+cases = []
+
+
+def source(op, case):
+    """A random source of the case's own: a new case leaves the others as they are."""
+    return np.random.RandomState(zlib.crc32(f"{op}/{case}".encode()))
+
+
+def exact(values):
+    """Rounded to f32, widened to f64, ready for autograd."""
+    wide = np.asarray(values, dtype=np.float32).astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(wide)).requires_grad_()
+
+
+def normal(rng, *shape):
+    return exact(rng.standard_normal(shape))
+
+
+def gradients(y, dy, **inputs):
+    """dy and the gradient of every named input, under the name d<input>."""
+    found = torch.autograd.grad(y, list(inputs.values()), dy)
+    return {"dy": dy} | {f"d{name}": gradient for name, gradient in zip(inputs, found)}
+
+
+def add(op, case, attributes, **tensors):
+    stored = {
+        name: {"shape": list(t.shape), "data": t.detach().flatten().tolist()}
+        for name, t in tensors.items()
+    }
+    cases.append({"op": op, "case": case, "attributes": attributes, "tensors": stored})
+
+
+def conv2d(case, images, in_channels, in_height, in_width, out_channels, kernel, stride, padding):
+    attributes = dict(locals())
+    rng = source("conv2d", attributes.pop("case"))
+    x = normal(rng, images, in_channels, in_height, in_width)
+    weight = normal(rng, out_channels, in_channels, kernel, kernel)
+    bias = normal(rng, out_channels)
+    y = F.conv2d(x, weight, bias, stride, padding)
+    back = gradients(y, normal(rng, *y.shape), x=x, weight=weight, bias=bias)
+    add("conv2d", case, attributes, x=x, weight=weight, bias=bias, y=y, **back)
+
+
+conv2d("5x5_pad2_one_channel", 2, 1, 7, 9, 3, kernel=5, stride=1, padding=2)
+conv2d("5x5_valid", 2, 2, 9, 7, 4, kernel=5, stride=1, padding=0)
+conv2d("3x3_stride2_pad1", 3, 2, 7, 5, 3, kernel=3, stride=2, padding=1)
+conv2d("3x3_stride2_pad1_unused_edge", 2, 3, 8, 6, 2, kernel=3, stride=2, padding=1)
+conv2d("1x1", 3, 5, 5, 3, 4, kernel=1, stride=1, padding=0)
+conv2d("1x1_stride2", 2, 3, 7, 4, 5, kernel=1, stride=2, padding=0)
+
+
+def first_of_maxima(x, y, dy, size, stride):
+    """dx where each window's gradient goes to its first maximum, row by row."""
+    dx = torch.zeros_like(x)
+    for n, c, oy, ox in np.ndindex(*y.shape):
+        top, left = oy * stride, ox * stride
+        best = x[n, c, top : top + size, left : left + size].flatten().tolist()
+        row, column = divmod(best.index(max(best)), size)
+        dx[n, c, top + row, left + column] += dy[n, c, oy, ox]
+    return dx
+
+
+def pool2d(case, images, channels, in_height, in_width, size, stride, kind, ties=False):
+    attributes = dict(locals())
+    rng = source("pool2d", attributes.pop("case"))
+    shape = images, channels, in_height, in_width
+    x = exact(rng.randint(-2, 3, shape)) if attributes.pop("ties") else normal(rng, *shape)
+    y = F.max_pool2d(x, size, stride) if kind == "max" else F.avg_pool2d(x, size, stride)
+    back = gradients(y, normal(rng, *y.shape), x=x)
+    if kind == "max":
+        torch.testing.assert_close(back["dx"], first_of_maxima(x, y, back["dy"], size, stride))
+    add("pool2d", case, attributes, x=x, y=y, **back)
+
+
+for kind in "max", "average":
+    pool2d(f"{kind}_2x2_odd_sizes", 2, 3, 7, 5, 2, 2, kind)
+    pool2d(f"{kind}_2x2_stride1", 2, 2, 5, 6, 2, 1, kind)
+    pool2d(f"{kind}_3x3_stride2", 2, 2, 8, 7, 3, 2, kind)
+pool2d("max_2x2_ties", 2, 2, 7, 6, 2, 2, "max", ties=True)
+pool2d("max_2x2_stride1_ties", 2, 2, 6, 5, 2, 1, "max", ties=True)
+
+
+def activation(kind, function):
+    rng = source("activation", kind)
+    # The ends of the range, where a careless tanh or sigmoid gives NaN, and the kink.
+    special = [0.0, 1e-6, -1e-6, 1e-3, -1e-3, 20, -20, 100, -100]
+    x = exact(special + list(3 * rng.standard_normal(28)))
+    y = function(x)
+    back = gradients(y, normal(rng, *x.shape), x=x)
+    add("activation", kind, {"count": len(x), "kind": kind}, x=x, y=y, **back)
+
+
+activation("relu", torch.relu)
+activation("tanh", torch.tanh)
+activation("sigmoid", torch.sigmoid)
+
+
+def dense(case, images, inputs, outputs):
+    rng = source("dense", case)
+    x, weight, bias = normal(rng, images, inputs), normal(rng, outputs, inputs), normal(rng, outputs)
+    y = F.linear(x, weight, bias)
+    back = gradients(y, normal(rng, *y.shape), x=x, weight=weight, bias=bias)
+    attributes = {"images": images, "inputs": inputs, "outputs": outputs}
+    add("dense", case, attributes, x=x, weight=weight, bias=bias, y=y, **back)
+
+
+dense("odd_sizes", 5, 17, 7)
+dense("one_image", 1, 9, 4)
+dense("one_output", 6, 5, 1)
+
+
+def batch_norm(case, images, channels, spatial, eps, momentum):
+    attributes = dict(locals())
+    rng = source("batch_norm", attributes.pop("case"))
+    x = exact(2 * rng.standard_normal((images, channels, spatial)) + 1)
+    weight, bias = normal(rng, channels), normal(rng, channels)
+    running_mean = normal(rng, channels).detach()
+    running_var = exact(rng.uniform(0.5, 2, channels)).detach()
+    mean, var = running_mean.clone(), running_var.clone()
+    # The biased variance normalises, the unbiased one goes into running_var.
+    y = F.batch_norm(x, mean, var, weight, bias, True, momentum, eps)
+    y_infer = F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    back = gradients(y, normal(rng, *y.shape), x=x, weight=weight, bias=bias)
+    add("batch_norm", case, attributes, x=x, weight=weight, bias=bias,
+        running_mean=running_mean, running_var=running_var, y=y,
+        running_mean_after=mean, running_var_after=var, **back, y_infer=y_infer)
+
+
+batch_norm("scalar", 7, 1, 1, eps=1e-5, momentum=0.1)
+batch_norm("channels", 5, 3, 10, eps=1e-5, momentum=0.1)
+batch_norm("one_image_other_constants", 1, 4, 9, eps=1e-3, momentum=0.25)
+
+
+def euclidean(a, b):
+    return (a - b).square().sum(1).clamp(min=CLAMP).sqrt()
+
+
+def l1(a, b):
+    return (a - b).abs().sum(1)
+
+
+def distance(kind, function, features):
+    pairs = 7
+    rng = source("distance", f"{kind}/{features}")
+    a = rng.standard_normal((pairs, features)).astype(np.float32)
+    b = rng.standard_normal((pairs, features)).astype(np.float32)
+    b[3, ::2] = a[3, ::2]  # some differences are exactly 0
+    b[4] = a[4]
+    for row, total in (5, 0.97 * CLAMP), (6, 1.03 * CLAMP):
+        b[row] = a[row] + rng.choice([-1, 1], features) * math.sqrt(total / features)
+    sums = np.square(a.astype(np.float64) - b).sum(1)
+    assert 0.95 * CLAMP < sums[5] < 0.99 * CLAMP and 1.01 * CLAMP < sums[6] < 1.05 * CLAMP
+    x = exact(np.concatenate([a, b]))
+    y = function(x[:pairs], x[pairs:])
+    back = gradients(y, normal(rng, pairs), x=x)
+    if kind == "euclidean":
+        assert not back["dx"][[4, 5, pairs + 4, pairs + 5]].any() and back["dx"][6].all()
+    attributes = {"pairs": pairs, "features": features, "kind": kind}
+    add("distance", f"{kind}_{features}", attributes, x=x, y=y, **back)
+
+
+for features in 5, 19:
+    distance("euclidean", euclidean, features)
+    distance("l1", l1, features)
+
+
+def head(pairs, slope, offset):
+    rng = source("head", pairs)
+    x, weight, bias = exact(3 * rng.standard_normal(pairs)), exact([[slope]]), exact([offset])
+    y = torch.sigmoid(F.linear(x[:, None], weight, bias)).flatten()
+    back = gradients(y, normal(rng, pairs), x=x, weight=weight, bias=bias)
+    add("head", f"{pairs}_pairs", {"pairs": pairs}, x=x, weight=weight, bias=bias, y=y, **back)
+
+
+head(9, slope=-1, offset=0)
+head(14, slope=1.7, offset=-0.3)
+
+
+def contrastive_similarity(s, same, margin):
+    return ((1 - same) * s.square() + same * (margin - s).clamp(min=0).square()).mean()
+
+
+def contrastive_distance(d, same, margin):
+    return (same * d.square() + (1 - same) * (margin - d).clamp(min=0).square()).mean()
+
+
+def contrastive(convention, margin):
+    rng = source("contrastive", f"{convention}/{margin}")
+    # Exactly 0, at the margin and at the two thresholds, each once as same and once not.
+    special = [0, margin, 0.5, margin / 2]
+    drawn = rng.uniform(0, 1 if convention == "similarity" else 2 * margin, 11)
+    x = exact([*special, *special, *drawn])
+    same = exact([0] * 4 + [1] * 4 + [0, 1] * 5 + [1])
+    if convention == "similarity":
+        loss = contrastive_similarity(x, same, margin)
+        guess = x > 0.5
+    else:
+        loss = contrastive_distance(x, same, margin)
+        guess = x < margin / 2
+    hits = (guess == (same == 1)).sum().double()
+    (dx,) = torch.autograd.grad(loss, x)
+    attributes = {"pairs": len(x), "margin": margin, "convention": convention}
+    add("contrastive", f"{convention}_margin_{margin}", attributes,
+        x=x, same=same, loss=loss.reshape(1), dx=dx, hits=hits.reshape(1))
+
+
+for convention in "similarity", "distance":
+    for margin in 1.0, 0.75:
+        contrastive(convention, margin)
+
+
+def adam(eps, steps=5, count=13):
+    rng = source("adam", eps)
+    parameter, learning_rates = normal(rng, count), exact([1e-3, 1e-3, 5e-4, 2e-3, 1e-3])
+    scale = 10.0 ** rng.uniform(-6, 1, count)  # from far below to far above eps = 1e-4
+    per_step = rng.standard_normal((steps, count)) * scale
+    per_step[:, 0] = 0
+    per_step[0, 1] = per_step[2, 2] = per_step[4, 3] = 0
+    stored = exact(per_step)
+    p = parameter.detach().clone()
+    optimizer = torch.optim.Adam([p], betas=(0.9, 0.999), eps=eps)
+    for gradient, rate in zip(stored.detach(), learning_rates.tolist()):
+        p.grad = gradient
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+    state, zeros = optimizer.state[p], torch.zeros_like(p)
+    attributes = {"count": count, "beta1": 0.9, "beta2": 0.999, "eps": eps, "steps": steps}
+    add("adam", f"eps_{eps:g}", attributes, parameter=parameter, first_moment=zeros,
+        second_moment=zeros, gradients=stored, learning_rates=learning_rates, parameter_after=p,
+        first_moment_after=state["exp_avg"], second_moment_after=state["exp_avg_sq"])
+
+
+adam(1e-8)
+adam(1e-4)
+
+
+# --- training.json ----------------------------------------------------------
+
+STEPS, PAIRS, PIXELS = 10, 6, 28 * 28
+# In this order: the position is the tensor's number in the hash. The last four are constants.
+SHAPES = {
+    "conv1.weight": (6, 1, 5, 5), "conv1.bias": (6,),
+    "conv2.weight": (16, 6, 5, 5), "conv2.bias": (16,),
+    "fc1.weight": (120, 400), "fc1.bias": (120,),
+    "fc2.weight": (84, 120), "fc2.bias": (84,),
+    "head.norm.weight": (1,), "head.norm.bias": (1,),
+    "head.fc.weight": (1, 1), "head.fc.bias": (1,),
+}
+FAN_IN = {"conv1": 25, "conv2": 150, "fc1": 400, "fc2": 120}
+CONSTANT = {"head.norm.weight": 1.0, "head.norm.bias": 0.0, "head.fc.weight": -1.0, "head.fc.bias": 0.0}
+
+
+def hashed(t, i):
+    """32 bits for number i of tensor t; all arithmetic modulo 2^32."""
+    x = (i * 2654435761 + t * 40503 + 12345) & 0xFFFFFFFF
+    x ^= x >> 16
+    x = (x * 0x45D9F3B) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def initial_parameters():
+    """Uniform in +-1/sqrt(fan_in), computed in f64 and rounded to f32."""
+    parameters = {}
+    for t, (name, shape) in enumerate(SHAPES.items()):
+        if name in CONSTANT:
+            values = np.full(shape, CONSTANT[name])
+        else:
+            bits = hashed(t, np.arange(math.prod(shape), dtype=np.uint64))
+            u = bits.astype(np.float64) / 2**32 * 2 - 1
+            values = (u / math.sqrt(FAN_IN[name.split(".")[0]])).reshape(shape)
+        parameters[name] = exact(values)
+    return parameters
+
+
+def images_of_step(step):
+    """12 images of bytes, branch A first; B of an even pair is 3/4 its A, so they are alike."""
+    i = np.arange(2 * PAIRS * PIXELS, dtype=np.uint64) + np.uint64(PIXELS * 2 * PAIRS * step)
+    images = (hashed(1000, i) >> 24).astype(np.int64).reshape(2 * PAIRS, PIXELS)
+    for p in range(0, PAIRS, 2):
+        images[PAIRS + p] = (3 * images[p] + images[PAIRS + p]) // 4
+    # Divided in f64, so unlike everything else here this is not exact in f32.
+    return torch.from_numpy(images).double().reshape(2 * PAIRS, 1, 28, 28) / 255
+
+
+def forward(w, running, x):
+    x = F.max_pool2d(torch.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], padding=2)), 2)
+    x = F.max_pool2d(torch.relu(F.conv2d(x, w["conv2.weight"], w["conv2.bias"])), 2)
+    x = torch.relu(F.linear(x.flatten(1), w["fc1.weight"], w["fc1.bias"]))
+    x = torch.relu(F.linear(x, w["fc2.weight"], w["fc2.bias"]))
+    d = euclidean(x[:PAIRS], x[PAIRS:])
+    normed = F.batch_norm(
+        d[:, None], running["head.norm.running_mean"], running["head.norm.running_var"],
+        w["head.norm.weight"], w["head.norm.bias"], training=True, momentum=0.1, eps=1e-5)
+    s = torch.sigmoid(F.linear(normed, w["head.fc.weight"], w["head.fc.bias"])).flatten()
+    return d, s
+
+
+def digest(tensor, most):
+    """Norm and sum of all values, and up to `most` of them, spread evenly from first to last."""
+    flat = tensor.detach().flatten()
+    n = len(flat)
+    index = list(range(n)) if n <= most else [k * (n - 1) // (most - 1) for k in range(most)]
+    return {"norm": flat.norm().item(), "sum": flat.sum().item(),
+            "index": index, "value": flat[index].tolist()}
+
+
+def digests(tensors, most):
+    return {name: digest(tensor, most) for name, tensor in tensors.items()}
+
+
+def training():
+    w = initial_parameters()
+    running = {"head.norm.running_mean": torch.zeros(1).double(),
+               "head.norm.running_var": torch.ones(1).double()}
+    same = torch.tensor([1.0, 0.0] * (PAIRS // 2)).double()
+    optimizer = torch.optim.Adam(w.values(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+    for step in range(STEPS):
+        d, s = forward(w, running, images_of_step(step))
+        loss = contrastive_similarity(s, same, 1.0)
+        optimizer.zero_grad()
+        loss.backward()
+        found = digests({name: tensor.grad for name, tensor in w.items()}, 96)
+        optimizer.step()
+        yield {"loss": loss.item(), "hits": ((s > 0.5) == (same == 1)).sum().item(),
+               "similarity": s.tolist(), "distance": d.tolist(), "gradients": found,
+               "parameters": digests(w, 24), "running": digests(running, 24)}
+
+
+def write(name, items):
+    """A list with one item to a line, so that a change shows as the lines it touches."""
+    lines = ",\n".join(json.dumps(item, allow_nan=False, separators=(",", ":")) for item in items)
+    (HERE / name).write_text(f"[\n{lines}\n]\n")
+
+
+write("ops.json", cases)
+write("training.json", training())
