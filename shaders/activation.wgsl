@@ -13,11 +13,11 @@ override accumulate: bool;
 const RELU: u32 = 0u;
 const TANH: u32 = 1u;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> result: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read_write> y: array<f32>;
+@group(1) @binding(2) var<storage, read> result: array<f32>;
+@group(1) @binding(3) var<storage, read> dy: array<f32>;
+@group(1) @binding(4) var<storage, read_write> dx: array<f32>;
 
 // The built-in is NaN for large arguments on some adapters and poor near 0 on most.
 fn safe_tanh(value: f32) -> f32 {
@@ -45,11 +45,11 @@ fn forward(
         return;
     }
     let value = x[i];
-    if (kind == RELU) {
-        // Not max(x, 0), which would turn NaN into 0 and hide it.
-        y[i] = select(value, 0.0, value <= 0.0);
-    } else if (is_nan(value)) {
+    if (is_nan(value)) {
+        // max(NaN, 0) is 0 on most adapters, which would hide it.
         y[i] = value;
+    } else if (kind == RELU) {
+        y[i] = max(value, 0.0);
     } else if (kind == TANH) {
         y[i] = safe_tanh(value);
     } else {

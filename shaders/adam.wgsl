@@ -13,10 +13,10 @@ override beta2: f32;
 override rest2: f32;
 override eps: f32;
 
-@group(0) @binding(0) var<storage, read> gradient: array<f32>;
-@group(0) @binding(1) var<storage, read_write> parameter: array<f32>;
-@group(0) @binding(2) var<storage, read_write> first_moment: array<f32>;
-@group(0) @binding(3) var<storage, read_write> second_moment: array<f32>;
+@group(1) @binding(0) var<storage, read> gradient: array<f32>;
+@group(1) @binding(1) var<storage, read_write> parameter: array<f32>;
+@group(1) @binding(2) var<storage, read_write> first_moment: array<f32>;
+@group(1) @binding(3) var<storage, read_write> second_moment: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(

@@ -15,22 +15,22 @@ override spatial: u32;
 override eps: f32;
 override momentum: f32;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> saved: array<f32>;
-@group(0) @binding(5) var<storage, read_write> running_mean: array<f32>;
-@group(0) @binding(6) var<storage, read_write> running_var: array<f32>;
-@group(0) @binding(7) var<storage, read> mean: array<f32>;
-@group(0) @binding(8) var<storage, read> variance: array<f32>;
-@group(0) @binding(9) var<storage, read> dy: array<f32>;
-@group(0) @binding(10) var<storage, read> statistics: array<f32>;
-@group(0) @binding(11) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(12) var<storage, read_write> dbias: array<f32>;
-@group(0) @binding(13) var<storage, read> sum_dy_x: array<f32>;
-@group(0) @binding(14) var<storage, read> sum_dy: array<f32>;
-@group(0) @binding(15) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read> weight: array<f32>;
+@group(1) @binding(2) var<storage, read> bias: array<f32>;
+@group(1) @binding(3) var<storage, read_write> y: array<f32>;
+@group(1) @binding(4) var<storage, read_write> saved: array<f32>;
+@group(1) @binding(5) var<storage, read_write> running_mean: array<f32>;
+@group(1) @binding(6) var<storage, read_write> running_var: array<f32>;
+@group(1) @binding(7) var<storage, read> mean: array<f32>;
+@group(1) @binding(8) var<storage, read> variance: array<f32>;
+@group(1) @binding(9) var<storage, read> dy: array<f32>;
+@group(1) @binding(10) var<storage, read> statistics: array<f32>;
+@group(1) @binding(11) var<storage, read_write> dweight: array<f32>;
+@group(1) @binding(12) var<storage, read_write> dbias: array<f32>;
+@group(1) @binding(13) var<storage, read> sum_dy_x: array<f32>;
+@group(1) @binding(14) var<storage, read> sum_dy: array<f32>;
+@group(1) @binding(15) var<storage, read_write> dx: array<f32>;
 
 // Place in x of element `e` of channel `c`.
 fn place(e: u32, c: u32) -> u32 {

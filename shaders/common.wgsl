@@ -19,7 +19,7 @@ struct Slot {
     seed_high: u32,
 }
 
-@group(1) @binding(0) var<uniform> slot: Slot;
+@group(0) @binding(0) var<uniform> slot: Slot;
 
 // Number of this workgroup in a grid folded over two dimensions.
 fn workgroup_number(group: vec3u, grid: vec3u) -> u32 {

@@ -14,10 +14,10 @@ override convention: u32;
 
 const SIMILARITY: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> same: array<u32>;
-@group(0) @binding(2) var<storage, read_write> history: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read> same: array<u32>;
+@group(1) @binding(2) var<storage, read_write> history: array<f32>;
+@group(1) @binding(3) var<storage, read_write> dx: array<f32>;
 
 // Whether the loss pushes this pair's value up to the margin, rather than down to 0.
 fn pushed(i: u32) -> bool {
@@ -44,7 +44,7 @@ fn forward(
         sum += root * root;
         // Both conventions call a pair rightly told apart by their own threshold.
         let threshold = select(margin * 0.5, 0.5, convention == SIMILARITY);
-        let called_same = select(value < threshold, value > threshold, convention == SIMILARITY);
+        let called_same = select((value < threshold), (value > threshold), convention == SIMILARITY);
         hits += select(0.0, 1.0, called_same == (same[slot.first + i] != 0u));
     }
     sum = workgroup_sum(lane, sum);

@@ -21,14 +21,14 @@ override padding: u32;
 override images_per_part: u32;
 override accumulate: bool;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> parts: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbias: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read> weight: array<f32>;
+@group(1) @binding(2) var<storage, read> bias: array<f32>;
+@group(1) @binding(3) var<storage, read_write> y: array<f32>;
+@group(1) @binding(4) var<storage, read> dy: array<f32>;
+@group(1) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(6) var<storage, read_write> parts: array<f32>;
+@group(1) @binding(7) var<storage, read_write> dbias: array<f32>;
 
 fn out_height() -> u32 {
     return (in_height + 2u * padding - kernel) / stride + 1u;
@@ -197,9 +197,9 @@ fn put_part(part: u32, o: u32, q0: u32, values: vec4f) {
     if (o >= out_channels) {
         return;
     }
-    let filter = in_channels * kernel * kernel;
-    for (var p = 0u; p < min(4u, filter - q0); p++) {
-        parts[(part * out_channels + o) * filter + q0 + p] = values[p];
+    let filter_len = in_channels * kernel * kernel;
+    for (var p = 0u; p < min(4u, filter_len - q0); p++) {
+        parts[(part * out_channels + o) * filter_len + q0 + p] = values[p];
     }
 }
 
@@ -214,8 +214,8 @@ fn backward_weight(
 ) {
     let height = out_height();
     let width = out_width();
-    let filter = in_channels * kernel * kernel;
-    let blocks_q = (filter + 3u) / 4u;
+    let filter_len = in_channels * kernel * kernel;
+    let blocks_q = (filter_len + 3u) / 4u;
     let blocks_o = (out_channels + 3u) / 4u;
     let block = invocation_number(group_id, grid, lane);
     let q0 = block % blocks_q * 4u;
@@ -225,7 +225,7 @@ fn backward_weight(
     if (first_image >= images) {
         return;
     }
-    let q = min(vec4u(q0, q0 + 1u, q0 + 2u, q0 + 3u), vec4u(filter - 1u));
+    let q = min(vec4u(q0, q0 + 1u, q0 + 2u, q0 + 3u), vec4u(filter_len - 1u));
     let c = q / (kernel * kernel);
     let k = q / kernel % kernel;
     let l = q % kernel;

@@ -17,11 +17,11 @@ override accumulate: bool;
 
 const EUCLIDEAN: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> result: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read_write> y: array<f32>;
+@group(1) @binding(2) var<storage, read> result: array<f32>;
+@group(1) @binding(3) var<storage, read> dy: array<f32>;
+@group(1) @binding(4) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(

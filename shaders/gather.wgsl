@@ -15,9 +15,9 @@ override first: u32;
 override first_resident: u32;
 override resident: u32;
 
-@group(0) @binding(0) var<storage, read> data: array<u32>;
-@group(0) @binding(1) var<storage, read> index: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<storage, read> data: array<u32>;
+@group(1) @binding(1) var<storage, read> index: array<u32>;
+@group(1) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(

@@ -8,15 +8,15 @@
 
 override pairs: u32;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> result: array<f32>;
-@group(0) @binding(5) var<storage, read> dy: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dbias: array<f32>;
+@group(1) @binding(0) var<storage, read> x: array<f32>;
+@group(1) @binding(1) var<storage, read> weight: array<f32>;
+@group(1) @binding(2) var<storage, read> bias: array<f32>;
+@group(1) @binding(3) var<storage, read_write> y: array<f32>;
+@group(1) @binding(4) var<storage, read> result: array<f32>;
+@group(1) @binding(5) var<storage, read> dy: array<f32>;
+@group(1) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(1) @binding(7) var<storage, read_write> dweight: array<f32>;
+@group(1) @binding(8) var<storage, read_write> dbias: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(

@@ -11,11 +11,11 @@ override rows: u32;
 override features: u32;
 override branches: u32;
 
-@group(0) @binding(0) var<storage, read> table: array<f32>;
-@group(0) @binding(1) var<storage, read> index: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read_write> stored: array<f32>;
+@group(1) @binding(0) var<storage, read> table: array<f32>;
+@group(1) @binding(1) var<storage, read> index: array<u32>;
+@group(1) @binding(2) var<storage, read_write> y: array<f32>;
+@group(1) @binding(3) var<storage, read> x: array<f32>;
+@group(1) @binding(4) var<storage, read_write> stored: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn load(

@@ -9,7 +9,7 @@ mod liveness;
 use crate::data::Shape;
 use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, View};
 
-pub use build::{build, trainable_names};
+pub use build::{NORM_EPS, build};
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
 #[repr(C)]
@@ -112,6 +112,9 @@ impl Parameter {
     }
 }
 
+/// Training steps whose losses the device keeps until the host has read them.
+pub const HISTORY: usize = 256;
+
 /// How much a plan has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
@@ -122,8 +125,6 @@ pub struct Capacity {
     /// Images embedded, and pairs scored, at a time.
     pub embeddings: usize,
     pub scores: usize,
-    /// Training steps whose losses are kept until the host has read them.
-    pub history: usize,
 }
 
 /// What the optimizer is.

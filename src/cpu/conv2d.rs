@@ -38,9 +38,9 @@ pub mod reference {
         let (x, weight, bias, y) = (io.read("x"), io.read("weight"), io.read("bias"), io.write("y"));
         let places = conv.out_height() * conv.out_width();
         for n in 0..conv.images as usize {
-            for o in 0..conv.out_channels as usize {
+            for (o, &bias) in bias.iter().enumerate() {
                 let first = (n * conv.out_channels as usize + o) * places;
-                y[first..first + places].fill(bias[o]);
+                y[first..first + places].fill(bias);
                 products(conv, n, o, |at, w, to| y[to] += x[at] * weight[w]);
             }
         }

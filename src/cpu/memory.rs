@@ -19,7 +19,7 @@ impl<T: Copy> Aligned<T> {
         let values = vec![value; len + CACHE_LINE / size_of::<T>().min(CACHE_LINE)];
         let start = values.as_ptr().align_offset(CACHE_LINE);
         // Where the allocator's alignment leaves no whole number of elements, any start will do.
-        let start = if start + len <= values.len() { start } else { 0 };
+        let start = if start.saturating_add(len) <= values.len() { start } else { 0 };
         Aligned { values, start, len }
     }
 

@@ -1,6 +1,9 @@
 //! The two inner loops that convolutions and dense layers share, over images interleaved by 16: a
 //! SIMD lane works on an image of its own, and a block of results stays in registers.
 
+// The blocks' loops have constant bounds and unroll; iterators over two arrays read worse here.
+#![allow(clippy::needless_range_loop)]
+
 use super::simd::{Kernel, Simd};
 use crate::ops::INTERLEAVE;
 

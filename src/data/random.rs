@@ -35,6 +35,8 @@ pub enum Stream {
     Glyphs = 10,
     /// Drawings of those characters; coordinates (class, index within the class).
     GlyphImages = 11,
+    /// Inputs of parity cases; coordinates (tensor, 0), the case as seed.
+    Parity = 12,
 }
 
 /// A generator of random words and what is made of them.

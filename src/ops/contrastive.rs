@@ -50,3 +50,11 @@ impl Contrastive {
         )
     }
 }
+
+impl Convention {
+    /// The loss of one pair, for evaluation on the host.
+    pub fn loss(self, value: f64, margin: f64, same: bool) -> f64 {
+        let pushed = same == (self == Convention::Similarity);
+        if pushed { (margin - value).max(0.0).powi(2) } else { value.powi(2) }
+    }
+}

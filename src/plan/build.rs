@@ -5,7 +5,9 @@
 //! buffer for the head, and the pieces' gradients add up. Large dense weights and the optimizer are
 //! cut by rows.
 
-use super::{Buffer, Initial, Parameter, Phase, Plan, PlanError, PlanOptions, Role, Tensor, liveness};
+use super::{
+    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanOptions, Role, Tensor, liveness,
+};
 use crate::data::Shape;
 use crate::model::{LayerKind, Network};
 use crate::ops::activation::Activation;
@@ -28,19 +30,14 @@ const ALIGN: usize = 64;
 /// Partial convolution gradients that GPU threads share out: enough to fill a small GPU.
 const PARTS: usize = 32;
 
-/// Squared distance below which the gradient is 0 (PROTOCOL of equation 1).
+/// Squared distance below which the gradient is 0 (equation 1 with its clamp).
 const SQUARED_FLOOR: f32 = 1e-7;
 /// The head's norm, as PyTorch's defaults.
-const NORM_EPS: f32 = 1e-5;
+pub const NORM_EPS: f32 = 1e-5;
 const NORM_MOMENTUM: f32 = 0.1;
 
 /// Pairs scored in one step, at most.
 const SCORE_BATCH: usize = 1024;
-
-/// Names of a network's trainable tensors, in the plan's order.
-pub fn trainable_names(plan: &Plan) -> Vec<&str> {
-    plan.parameters.iter().filter(|p| p.trainable).map(|p| p.name.as_str()).collect()
-}
 
 /// A layer with its input and its parameters.
 struct Stage {
@@ -301,7 +298,7 @@ impl Builder<'_> {
             first_moments,
             second_moments,
             state,
-            history: self.lone("history", Role::Results, &[capacity.history, 2]),
+            history: self.lone("history", Role::Results, &[HISTORY, 2]),
             embeddings: self.lone("embeddings", Role::Results, &[capacity.embeddings, features]),
             distances: self.lone("distances", Role::Results, &[capacity.scores]),
             similarities: self.lone("similarities", Role::Results, &[capacity.scores]),

@@ -1,0 +1,70 @@
+//! The command line: one file per subcommand. Human words go to stderr, results to stdout.
+
+mod adapters;
+mod config;
+mod fail;
+mod open;
+mod parity;
+mod plan;
+mod progress;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use fail::Failure;
+
+/// Train and use siamese networks on any GPU.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network on pairs of images.
+    Train(train::Arguments),
+    /// List the GPU adapters of this machine.
+    Adapters(adapters::Arguments),
+    /// Compare every kernel with the CPU, here.
+    Parity(parity::Arguments),
+    /// Print what a training step launches.
+    Plan(plan::Arguments),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let matches = Arguments::command().get_matches();
+    // The same matches as flags: `train` asks which of them the user gave.
+    let given = matches.subcommand().map(|(_, matches)| matches.clone()).unwrap_or_default();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match arguments.command {
+        Command::Train(arguments) => train::run(arguments, &given),
+        Command::Adapters(arguments) => adapters::run(&arguments),
+        Command::Parity(arguments) => parity::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.code()
+        }
+    }
+}
+
+/// Prints one JSON object to stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    use std::io::Write;
+    let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.to_string()))?;
+    writeln!(std::io::stdout(), "{json}").map_err(|error| Failure::Output(format!("stdout: {error}")))
+}
+
+/// Prints a line of a table to stdout.
+fn print_line(line: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::Output(format!("stdout: {error}")))
+}

@@ -1,0 +1,107 @@
+//! `gpu-siamese plan`: what a training step launches, and what it costs.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::config::Config;
+use super::open::Target;
+use super::{Failure, print_json, print_line};
+use crate::data::Shape;
+use crate::gpu::session::grid;
+use crate::ops::{Access, Step};
+use crate::plan::{Capacity, Plan};
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    config: Config,
+    /// Print JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// What MNIST needs: the data set whose plan is shown.
+const MNIST: Capacity = Capacity { images: 70_000, pairs: 96_000, embeddings: 24_000, scores: 24_000 };
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.config.check()?;
+    let target = Target::open(&arguments.config.adapter)?;
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let plan = target.plan(&arguments.config, input, MNIST)?;
+    if arguments.json {
+        print_json(&describe(&plan))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_line(&format!(
+        "{}, {} pairs, plan {}: {} parameters ({} trainable + {} state)",
+        plan.model,
+        plan.options.batch_size,
+        plan.name,
+        plan.trainable() + plan.state(),
+        plan.trainable(),
+        plan.state()
+    ))?;
+    print_line(&format!(
+        "{} launches, {:.1} MFLOP and {:.1} MB a training step; {:.1} MB of memory with MNIST resident",
+        plan.train.len(),
+        plan.flops_per_step() as f64 / 1e6,
+        plan.bytes_per_step() as f64 / 1e6,
+        plan.memory() as f64 / 1e6
+    ))?;
+    print_line(&format!("{:<10} {:<28} {:>12} {:>10} {:>10}", "layer", "kernel", "grid", "kFLOP", "kB"))?;
+    for step in &plan.train {
+        let [x, y, _] = grid(step.workgroups);
+        print_line(&format!(
+            "{:<10} {:<28} {:>12} {:>10.1} {:>10.1}",
+            step.layer,
+            format!("{}.{}", step.op, step.entry),
+            format!("{x} x {y}"),
+            step.flops as f64 / 1e3,
+            step.bytes() as f64 / 1e3
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(plan: &Plan) -> serde_json::Value {
+    let operands = |step: &Step, access: Access| -> Vec<String> {
+        let chosen = step.operands.iter().filter(|operand| operand.access == access);
+        chosen
+            .map(|operand| {
+                let (buffer, range) = (plan.buffer(operand.view.buffer), operand.view.range());
+                format!("{} = {}[{}..{}]", operand.name, buffer.name, range.start, range.end)
+            })
+            .collect()
+    };
+    let steps: Vec<_> = plan
+        .train
+        .iter()
+        .map(|step| {
+            json!({
+                "op": step.op,
+                "entry": step.entry,
+                "layer": step.layer,
+                "grid": grid(step.workgroups),
+                "reads": operands(step, Access::Read),
+                "writes": operands(step, Access::Write),
+                "flops": step.flops,
+                "bytes": step.bytes(),
+            })
+        })
+        .collect();
+    json!({
+        "model": plan.model,
+        "batch_size": plan.options.batch_size,
+        "plan": plan.name,
+        "trainable": plan.trainable(),
+        "state": plan.state(),
+        "parameters": plan.trainable() + plan.state(),
+        "launches_per_step": plan.train.len(),
+        "flops_per_step": plan.flops_per_step(),
+        "bytes_per_step": plan.bytes_per_step(),
+        "memory": plan.memory(),
+        "steps": steps,
+    })
+}

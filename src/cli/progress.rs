@@ -1,0 +1,85 @@
+//! Shows a run's progress: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::train::Watch;
+use crate::train::epoch::Totals;
+use crate::train::run::EpochMetrics;
+
+/// Set by Ctrl-C and by a request to terminate.
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Time between plain lines within an epoch.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes to stderr.
+pub struct Progress {
+    epochs: u64,
+    steps: usize,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Progress {
+    pub fn new(epochs: u64) -> Self {
+        Progress { epochs, steps: 0, bar: None, last_line: Instant::now() }
+    }
+}
+
+impl Watch for Progress {
+    fn epoch_begins(&mut self, epoch: u64, steps: usize) {
+        self.steps = steps;
+        self.last_line = Instant::now();
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(steps as u64);
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} steps, {eta} left, {msg}")
+            {
+                bar.set_style(style);
+            }
+            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, epoch: u64, totals: &Totals) {
+        let state = || format!("loss {:.4}, pairs {:.2} %", totals.mean_loss(), totals.accuracy());
+        if let Some(bar) = &self.bar {
+            bar.set_position(totals.steps);
+            if totals.steps.is_multiple_of(16) {
+                bar.set_message(state());
+            }
+        } else if self.last_line.elapsed() >= PAUSE {
+            self.last_line = Instant::now();
+            eprintln!("epoch {epoch}/{}, step {}/{}: {}", self.epochs, totals.steps, self.steps, state());
+        }
+    }
+
+    fn epoch_ends(&mut self, metrics: &EpochMetrics, best: bool) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        eprintln!(
+            "epoch {}/{}: train loss {:.4}, pairs {:.2} %; validation loss {:.4}, pairs {:.2} %; \
+             {:.1} s + {:.1} s, {:.0} pairs/s{}",
+            metrics.epoch,
+            self.epochs,
+            metrics.train_loss,
+            metrics.train_accuracy,
+            metrics.val_loss,
+            metrics.val_accuracy,
+            metrics.train_seconds,
+            metrics.val_seconds,
+            metrics.pairs_per_second,
+            if best { ", best so far" } else { "" }
+        );
+    }
+
+    fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,116 @@
+//! An open device: what it is, what went wrong on it, and its compiled kernels.
+
+use std::sync::{Arc, Mutex};
+
+use super::adapters::Candidate;
+use super::kernels::Kernels;
+use crate::executor::{AdapterInfo, ExecutorError};
+
+/// An adapter's device and queue. Errors that arrive between calls are kept until [`Device::check`].
+pub struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) kernels: Kernels,
+    pub info: AdapterInfo,
+    /// Most bytes that one binding may cover.
+    pub max_binding: usize,
+    errors: Arc<Mutex<Option<ExecutorError>>>,
+}
+
+impl Device {
+    /// Opens the adapter with WebGPU's default limits, raised only in how large a buffer may be.
+    ///
+    /// # Errors
+    /// If the adapter refuses.
+    pub fn open(candidate: &Candidate) -> Result<Self, ExecutorError> {
+        let offered = candidate.adapter.limits();
+        let required_limits = wgpu::Limits {
+            max_storage_buffers_per_shader_stage: 8,
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::downlevel_defaults()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gpu-siamese"),
+            required_features: wgpu::Features::empty(),
+            required_limits,
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) =
+            pollster::block_on(candidate.adapter.request_device(&descriptor)).map_err(|error| {
+                ExecutorError::Validation { what: candidate.line(), message: error.to_string() }
+            })?;
+        let errors = Arc::new(Mutex::new(None));
+        let sink = errors.clone();
+        device.on_uncaptured_error(Arc::new(move |error| keep(&sink, of_wgpu(error))));
+        let sink = errors.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device at the end is no loss.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                keep(&sink, ExecutorError::DeviceLost(message));
+            }
+        });
+        let limits = device.limits();
+        let max_binding =
+            limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(i32::MAX as u64) as usize;
+        Ok(Device {
+            kernels: Kernels::new(&device),
+            info: candidate.describe(),
+            max_binding,
+            device,
+            queue,
+            errors,
+        })
+    }
+
+    /// The first error since the last call, if any.
+    pub fn check(&self) -> Result<(), ExecutorError> {
+        match self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work`, with errors of the device named after `what`.
+    pub(super) fn scoped<R>(&self, what: &str, work: impl FnOnce() -> R) -> Result<R, ExecutorError> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let errors = [validation.pop(), internal.pop()].map(pollster::block_on);
+        let out_of_memory = pollster::block_on(memory.pop());
+        if let Some(error) = out_of_memory {
+            return Err(ExecutorError::OutOfMemory(format!("{what}: {error}")));
+        }
+        if let Some(error) = errors.into_iter().flatten().next() {
+            return Err(ExecutorError::Validation { what: what.into(), message: error.to_string() });
+        }
+        self.check()?;
+        Ok(result)
+    }
+
+    /// Waits until a submission is done.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), ExecutorError> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let polled = self.device.poll(poll);
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
+    }
+}
+
+/// The first error says most: what follows is its consequence.
+fn keep(sink: &Mutex<Option<ExecutorError>>, error: ExecutorError) {
+    let mut kept = sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    kept.get_or_insert(error);
+}
+
+fn of_wgpu(error: wgpu::Error) -> ExecutorError {
+    match error {
+        wgpu::Error::OutOfMemory { source } => ExecutorError::OutOfMemory(source.to_string()),
+        wgpu::Error::Validation { description, .. } => {
+            ExecutorError::Validation { what: "a command".into(), message: description }
+        }
+        wgpu::Error::Internal { description, .. } => ExecutorError::DeviceLost(description),
+    }
+}

@@ -1,0 +1,100 @@
+//! Cases of the convolution.
+
+use super::case::{Case, Maker};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::reduce::Reduce;
+use crate::ops::{INTERLEAVE, Layout};
+
+pub fn cases(layout: Layout) -> Vec<Case> {
+    let shapes = [
+        ("padded 5x5", conv(3, (1, 9, 11), 6, 5, 1, 2)),
+        ("plain 5x5", conv(2, (6, 7, 6), 16, 5, 1, 0)),
+        ("stride 2", conv(2, (3, 8, 9), 5, 3, 2, 1)),
+        ("stride 3, kernel 2, unused edge", conv(2, (2, 9, 7), 3, 2, 3, 0)),
+        ("padding beyond the kernel", conv(2, (1, 3, 4), 2, 2, 1, 2)),
+        ("1x1", conv(17, (3, 5, 5), 7, 1, 1, 0)),
+        ("one output", conv(1, (2, 4, 4), 1, 4, 1, 0)),
+        ("layer 1 of sn-lenet5", conv(19, (1, 28, 28), 6, 5, 1, 2)),
+        ("layer 2 of sn-lenet5", conv(18, (6, 14, 14), 16, 5, 1, 0)),
+    ];
+    let mut cases = Vec::new();
+    for (name, conv) in shapes {
+        cases.push(forward(name, conv, layout));
+        for accumulate in [false, true] {
+            let name = if accumulate { format!("{name}, added") } else { name.to_string() };
+            let conv = Conv2d { accumulate, ..conv };
+            cases.push(backward_input(&name, conv, layout));
+            cases.push(backward_weight(&name, conv, layout));
+            cases.push(backward_bias(&name, conv, layout));
+        }
+    }
+    cases
+}
+
+fn conv(
+    images: u32,
+    (in_channels, in_height, in_width): (u32, u32, u32),
+    out_channels: u32,
+    kernel: u32,
+    stride: u32,
+    padding: u32,
+) -> Conv2d {
+    Conv2d {
+        images,
+        in_channels,
+        in_height,
+        in_width,
+        out_channels,
+        kernel,
+        stride,
+        padding,
+        images_per_part: 2,
+        accumulate: false,
+    }
+}
+
+fn forward(name: &str, conv: Conv2d, layout: Layout) -> Case {
+    let mut maker = Maker::new(("conv2d", "forward"), name, layout);
+    let x = maker.images("x", conv.images as usize, conv.in_len());
+    let weight = maker.numbers("weight", conv.weight_len());
+    let bias = maker.numbers("bias", conv.out_channels as usize);
+    let y = maker.output_images("y", conv.images as usize, conv.out_len(), false);
+    maker.step(conv.forward(x, weight, bias, y));
+    maker.done()
+}
+
+fn backward_input(name: &str, conv: Conv2d, layout: Layout) -> Case {
+    let mut maker = Maker::new(("conv2d", "backward_input"), name, layout);
+    let dy = maker.images("dy", conv.images as usize, conv.out_len());
+    let weight = maker.numbers("weight", conv.weight_len());
+    let dx = maker.output_images("dx", conv.images as usize, conv.in_len(), conv.accumulate);
+    maker.step(conv.backward_input(dy, weight, dx));
+    maker.done()
+}
+
+/// With the sum over the parts, since how many there are is the executor's business.
+fn backward_weight(name: &str, conv: Conv2d, layout: Layout) -> Case {
+    let images_per_part = match layout {
+        Layout::Plain => conv.images_per_part,
+        Layout::Interleaved => INTERLEAVE as u32,
+    };
+    let conv = Conv2d { images_per_part, ..conv };
+    let count = conv.weight_len();
+    let mut maker = Maker::new(("conv2d", "backward_weight"), name, layout);
+    let x = maker.images("x", conv.images as usize, conv.in_len());
+    let dy = maker.images("dy", conv.images as usize, conv.out_len());
+    let parts = maker.scratch("parts", conv.parts() * count);
+    let dweight = maker.output("dweight", count, conv.accumulate);
+    maker.step(conv.backward_weight(x, dy, parts));
+    let reduce = Reduce { count: count as u32, parts: conv.parts() as u32, accumulate: conv.accumulate };
+    maker.step(reduce.forward(parts, dweight));
+    maker.done()
+}
+
+fn backward_bias(name: &str, conv: Conv2d, layout: Layout) -> Case {
+    let mut maker = Maker::new(("conv2d", "backward_bias"), name, layout);
+    let dy = maker.images("dy", conv.images as usize, conv.out_len());
+    let dbias = maker.output("dbias", conv.out_channels as usize, conv.accumulate);
+    maker.step(conv.backward_bias(dy, dbias));
+    maker.done()
+}

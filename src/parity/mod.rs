@@ -1,0 +1,54 @@
+//! Does an executor compute what the reference computes? A command for users, a test suite for us.
+//!
+//! A [`case::Case`] is a few steps on small seeded tensors. The reference runs it on numbers that
+//! carry their own error bound ([`bound::Tracked`]); the subject, the CPU's fast functions or a
+//! GPU, runs it between guard regions on poisoned outputs; [`compare`] holds each element to its
+//! bound. [`trace`] does the same for every step of a whole plan, and [`training`] trains on both
+//! sides. [`faults`] plants faults and expects them to be found.
+
+mod activation;
+mod adam;
+mod batch_norm;
+pub mod bound;
+pub mod case;
+pub mod compare;
+mod contrastive;
+mod conv2d;
+mod dense;
+mod distance;
+pub mod faults;
+mod gather;
+mod head;
+mod pool2d;
+mod reduce;
+mod rows;
+pub mod subject;
+pub mod trace;
+pub mod training;
+
+use crate::ops::Layout;
+
+pub use case::Case;
+pub use compare::Verdict;
+pub use subject::Subject;
+
+/// All cases of all ops, their per-image tensors in this layout.
+pub fn cases(layout: Layout) -> Vec<Case> {
+    [
+        gather::cases,
+        conv2d::cases,
+        pool2d::cases,
+        activation::cases,
+        dense::cases,
+        batch_norm::cases,
+        distance::cases,
+        head::cases,
+        contrastive::cases,
+        adam::cases,
+        reduce::cases,
+        rows::cases,
+    ]
+    .iter()
+    .flat_map(|cases| cases(layout))
+    .collect()
+}

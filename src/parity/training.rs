@@ -1,0 +1,216 @@
+//! Whole training steps of SN-LeNet-5 on glyphs, the subject beside the CPU.
+//!
+//! A free run with Adam's usual eps cannot agree for long on any two executors: the true gradient of
+//! most of `fc2.bias` is 0 and Adam turns the rounding noise there into full steps. So the subject
+//! is held to the CPU in two ways: state-synchronised, each step from the same state; and running
+//! freely with eps 1e-4, which drowns the noise.
+
+use std::sync::Arc;
+
+use super::compare::Verdict;
+use super::subject::Subject;
+use super::trace::trace;
+use crate::cpu::Cpu;
+use crate::data::{Dataset, Glyphs, Pair, glyphs, pairs, split};
+use crate::executor::{Executor, ExecutorError};
+use crate::gpu::Gpu;
+use crate::model::{self, Comparison, ModelOptions};
+use crate::ops::Layout;
+use crate::ops::activation::ActivationKind;
+use crate::ops::contrastive::Convention;
+use crate::ops::distance::DistanceKind;
+use crate::ops::pool2d::PoolKind;
+use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanOptions, Slot};
+use crate::train::{epoch, setup};
+
+/// Steps of each comparison.
+const STEPS: usize = 50;
+const BATCH: usize = 64;
+const LEARNING_RATE: f64 = 1e-3;
+const SEED: u64 = 0;
+
+/// Relative difference of the loss that one step may make: some 2,000 roundings in a row, the
+/// longest chain of a step, that mostly cancel.
+const STEP_LOSS: f64 = 1e-5;
+/// After 50 free steps with eps 1e-4.
+const FREE_LOSS: f64 = 1e-4;
+
+/// All comparisons of whole training steps.
+///
+/// # Errors
+/// What the device rejects.
+pub fn verdicts(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+    let mut verdicts = vec![synchronised(subject)?, free(subject)?];
+    if let Subject::Gpu(device) = subject {
+        verdicts.extend(traced(device, BATCH / 8, device.max_binding)?);
+        // Small enough that images, rows of weights, optimizer and data set are all split.
+        verdicts.extend(traced(device, BATCH / 8, 64 << 10)?);
+    }
+    Ok(verdicts)
+}
+
+/// A small set of glyphs with an epoch's pairs.
+struct Material {
+    dataset: Dataset,
+    pairs: Vec<Pair>,
+}
+
+impl Material {
+    fn new(train_per_class: usize) -> Self {
+        let dataset =
+            glyphs::generate(&Glyphs { train_per_class, test_per_class: 1, ..Glyphs::default() }, SEED);
+        let split = split(&dataset, SEED);
+        // Ten classes of at least two images each: pairs can always be drawn.
+        let pairs = pairs::training(&dataset.labels, &split, SEED, 1).unwrap_or_default();
+        Material { dataset, pairs }
+    }
+
+    fn plan(
+        &self,
+        batch_size: usize,
+        eps: f32,
+        max_binding: usize,
+        layout: Layout,
+    ) -> Result<Plan, ExecutorError> {
+        let options = ModelOptions {
+            activation: ActivationKind::Relu,
+            pool: PoolKind::Max,
+            comparison: Comparison { distance: DistanceKind::Euclidean, head: true },
+        };
+        let invalid = |message: String| ExecutorError::Validation { what: "the plan".into(), message };
+        let network = model::network("sn-lenet5", self.dataset.shape, &options)
+            .map_err(|error| invalid(error.to_string()))?;
+        let options = PlanOptions {
+            batch_size,
+            convention: Convention::Similarity,
+            margin: 1.0,
+            adam: AdamOptions { eps, ..AdamOptions::default() },
+            capacity: Capacity {
+                images: self.dataset.len(),
+                pairs: self.pairs.len(),
+                embeddings: 16,
+                scores: 16,
+            },
+            max_binding,
+            layout,
+        };
+        plan::build(&network, &options).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// Fills an executor with images, pairs and initial weights.
+    fn fill(&self, executor: &mut dyn Executor) -> Result<(), ExecutorError> {
+        setup::upload_images(executor, &self.dataset)?;
+        setup::upload_pairs(executor, &self.pairs)?;
+        let values = setup::initial_values(executor.plan(), SEED);
+        setup::write_all(executor, &values)
+    }
+
+    /// The CPU and the subject, both filled.
+    fn executors(&self, subject: &Subject, eps: f32) -> Result<[Box<dyn Executor>; 2], ExecutorError> {
+        let cpu = |threads| -> Result<Box<dyn Executor>, ExecutorError> {
+            let plan = self.plan(BATCH, eps, usize::MAX / 8, Layout::Interleaved)?;
+            let cpu = Cpu::new(plan, threads).map_err(|error| ExecutorError::Validation {
+                what: "threads".into(),
+                message: error.to_string(),
+            })?;
+            Ok(Box::new(cpu))
+        };
+        let other: Box<dyn Executor> = match subject {
+            Subject::Cpu => cpu(1)?,
+            Subject::Gpu(device) => {
+                let plan = self.plan(BATCH, eps, device.max_binding, Layout::Plain)?;
+                Box::new(Gpu::new(device.clone(), plan)?)
+            }
+        };
+        let mut both = [cpu(0)?, other];
+        for executor in &mut both {
+            self.fill(executor.as_mut())?;
+        }
+        Ok(both)
+    }
+}
+
+/// A verdict on numbers that no case made.
+fn verdict(entry: &'static str, case: &str) -> Verdict {
+    Verdict {
+        op: "training",
+        entry,
+        case: case.into(),
+        seed: SEED,
+        worst_tensor: "loss".into(),
+        worst_index: 0,
+        expected: 0.0,
+        found: 0.0,
+        error: 0.0,
+        bound: 0.0,
+        pass: true,
+        reason: None,
+    }
+}
+
+/// Notes a number that may differ by `bound`, `index` telling which.
+fn look(verdict: &mut Verdict, tensor: &str, index: usize, [expected, found]: [f64; 2], bound: f64) {
+    let error = (expected - found).abs();
+    let within = error <= bound;
+    if verdict.bound == 0.0 || error / bound > verdict.error / verdict.bound || (!within && verdict.pass) {
+        verdict.worst_tensor = tensor.into();
+        verdict.worst_index = index;
+        (verdict.expected, verdict.found) = (expected, found);
+        (verdict.error, verdict.bound) = (error, bound);
+    }
+    verdict.pass &= within;
+}
+
+fn losses(executor: &mut dyn Executor, slots: &[Slot]) -> Result<Vec<f64>, ExecutorError> {
+    let mut losses = Vec::new();
+    executor.run(Phase::Train, slots, &mut |result| {
+        losses.push(f64::from(result.loss));
+        true
+    })?;
+    Ok(losses)
+}
+
+/// Every step from the CPU's state: the losses must agree.
+fn synchronised(subject: &Subject) -> Result<Verdict, ExecutorError> {
+    let material = Material::new(250);
+    let [mut cpu, mut other] = material.executors(subject, 1e-8)?;
+    let mut verdict = verdict("synchronised", "50 steps of sn-lenet5");
+    for (step, slot) in epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE).into_iter().enumerate() {
+        let state = setup::read_all(cpu.as_mut(), true)?;
+        setup::write_all(other.as_mut(), &state)?;
+        let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
+        look(&mut verdict, "loss", step, [expected, found], STEP_LOSS * expected);
+    }
+    Ok(verdict)
+}
+
+/// Fifty steps from the same start, with an eps that drowns the noise of true zeros.
+fn free(subject: &Subject) -> Result<Verdict, ExecutorError> {
+    let material = Material::new(250);
+    let [mut cpu, mut other] = material.executors(subject, 1e-4)?;
+    let slots = epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE);
+    let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
+    let mut verdict = verdict("free", "50 steps of sn-lenet5, eps 1e-4");
+    for (step, (expected, found)) in expected.into_iter().zip(found).enumerate() {
+        look(&mut verdict, "loss", step, [expected, found], FREE_LOSS);
+    }
+    Ok(verdict)
+}
+
+/// Each launch of a training step against the reference on the inputs that the launch had.
+fn traced(
+    device: &Arc<crate::gpu::Device>,
+    batch: usize,
+    max_binding: usize,
+) -> Result<Vec<Verdict>, ExecutorError> {
+    let material = Material::new(12);
+    let plan = material.plan(batch, 1e-8, max_binding, Layout::Plain)?;
+    let slot = Slot { count: batch as u32, ..plan.adam_slot(1, LEARNING_RATE) };
+    let mut gpu = Gpu::new(device.clone(), plan.clone())?;
+    material.fill(&mut gpu)?;
+    let mut verdicts = trace(&mut gpu, slot)?;
+    for verdict in &mut verdicts {
+        verdict.case = format!("{} at {} KiB a binding", verdict.case, max_binding >> 10);
+    }
+    Ok(verdicts)
+}

@@ -1,0 +1,63 @@
+//! One epoch of training steps.
+
+use crate::executor::{Executor, ExecutorError, StepResult};
+use crate::plan::{Phase, Slot};
+
+/// Sums over the steps of an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    pub steps: u64,
+    pub loss: f64,
+    pub hits: u64,
+    pub pairs: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, result: &StepResult, batch_size: usize) {
+        self.steps += 1;
+        self.loss += f64::from(result.loss);
+        self.hits += u64::from(result.hits);
+        self.pairs += batch_size as u64;
+    }
+
+    /// Mean loss of a step.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.steps.max(1) as f64
+    }
+
+    /// Pairs told apart rightly, in percent.
+    pub fn accuracy(&self) -> f64 {
+        100.0 * self.hits as f64 / self.pairs.max(1) as f64
+    }
+}
+
+/// Slots of `steps` whole batches; `done` training steps have run before. Short batches are dropped.
+pub fn slots(executor: &dyn Executor, steps: usize, done: u64, learning_rate: f64) -> Vec<Slot> {
+    let plan = executor.plan();
+    let batch = plan.options.batch_size;
+    (0..steps)
+        .map(|step| Slot {
+            first: (step * batch) as u32,
+            count: batch as u32,
+            ..plan.adam_slot(done + step as u64 + 1, learning_rate)
+        })
+        .collect()
+}
+
+/// Runs an epoch's slots. `on_step` sees each result and answers whether to go on.
+///
+/// # Errors
+/// What the executor reports.
+pub fn run(
+    executor: &mut dyn Executor,
+    slots: &[Slot],
+    on_step: &mut dyn FnMut(&StepResult) -> bool,
+) -> Result<Totals, ExecutorError> {
+    let batch_size = executor.plan().options.batch_size;
+    let mut totals = Totals::default();
+    executor.run(Phase::Train, slots, &mut |result| {
+        totals.add(&result, batch_size);
+        on_step(&result)
+    })?;
+    Ok(totals)
+}

@@ -1,0 +1,85 @@
+//! Brings data, pairs and weights onto an executor.
+
+use crate::data::random::{Random, Stream};
+use crate::data::{Dataset, Pair};
+use crate::executor::{Executor, ExecutorError};
+use crate::ops::gather::words;
+use crate::plan::{Initial, Plan};
+
+/// Uploads the data set's bytes, four to a word, into the plan's windows.
+///
+/// # Errors
+/// What the executor reports.
+pub fn upload_images(executor: &mut dyn Executor, dataset: &Dataset) -> Result<(), ExecutorError> {
+    let pixels = dataset.shape.len();
+    let mut images = dataset.images.chunks_exact(pixels);
+    for number in 0.. {
+        let name = format!("data.{number}");
+        let Some(tensor) = executor.plan().tensor(&name) else { break };
+        let mut packed = Vec::with_capacity(tensor.view.len);
+        for image in images.by_ref().take(tensor.shape[0]) {
+            packed.extend(image.chunks(4).map(|bytes| {
+                let mut word = [0; 4];
+                word[..bytes.len()].copy_from_slice(bytes);
+                u32::from_le_bytes(word)
+            }));
+        }
+        debug_assert_eq!(packed.len() % words(pixels), 0);
+        executor.write_words(&name, &packed)?;
+    }
+    Ok(())
+}
+
+/// Uploads the training pairs of an epoch.
+///
+/// # Errors
+/// What the executor reports.
+pub fn upload_pairs(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<(), ExecutorError> {
+    let index: Vec<u32> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
+    let same: Vec<u32> = pairs.iter().map(|pair| u32::from(pair.same)).collect();
+    executor.write_words("pairs.index", &index)?;
+    executor.write_words("pairs.same", &same)
+}
+
+/// Initial values of every parameter and of the running state, by name, from the seed.
+pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
+    plan.parameters
+        .iter()
+        .enumerate()
+        .map(|(number, parameter)| {
+            let mut random = Random::new(seed, Stream::Weights, 0, number as u64);
+            let values = match parameter.initial {
+                Initial::Uniform { bound } => {
+                    (0..parameter.len()).map(|_| random.between(-bound, bound)).collect()
+                }
+                Initial::Constant(value) => vec![value; parameter.len()],
+            };
+            (parameter.name.clone(), values)
+        })
+        .collect()
+}
+
+/// Writes tensors by name.
+///
+/// # Errors
+/// What the executor reports.
+pub fn write_all(executor: &mut dyn Executor, values: &[(String, Vec<f32>)]) -> Result<(), ExecutorError> {
+    values.iter().try_for_each(|(name, values)| executor.write(name, values))
+}
+
+/// Reads parameters and running state, and with `moments` the optimizer's too.
+///
+/// # Errors
+/// What the executor reports.
+pub fn read_all(
+    executor: &mut dyn Executor,
+    moments: bool,
+) -> Result<Vec<(String, Vec<f32>)>, ExecutorError> {
+    let suffixes: &[&str] = if moments { &["", ".first_moment", ".second_moment"] } else { &[""] };
+    let mut names = Vec::new();
+    for parameter in &executor.plan().parameters {
+        let suffixes = if parameter.trainable { suffixes } else { &[""] };
+        names.extend(suffixes.iter().map(|suffix| format!("{}{suffix}", parameter.name)));
+    }
+    names.into_iter().map(|name| executor.read(&name).map(|values| (name, values))).collect()
+}
