@@ -7,8 +7,9 @@
 // y, dy       [images, out_channels, out_height, out_width]
 // parts       [parts, out_channels, in_channels, kernel, kernel]
 // bias, dbias [out_channels]
-// Every value read serves several products: an invocation keeps a block of four channels by four
-// neighbours in registers. A block that sticks out computes on clamped indices and stores nothing.
+// Every value read serves several products: an invocation keeps a block of four channels by eight
+// neighbours (eight channels by four taps of the weight gradient) in registers. A block that sticks
+// out computes on clamped indices and stores nothing.
 
 override images: u32;
 override in_channels: u32;
@@ -41,21 +42,40 @@ fn out_width() -> u32 {
 // Element `column` of the input row that starts at `row`, 0 in the padding. Columns left of the row
 // have wrapped to large numbers.
 fn input(row: u32, column: u32) -> f32 {
+    if (padding == 0u) {
+        // Only blocks that stick out reach behind the row, and they store nothing of it.
+        return x[min(row + column, images * in_channels * in_height * in_width - 1u)];
+    }
     return select(0.0, x[row + min(column, in_width - 1u)], column < in_width);
 }
 
-fn put_y(n: u32, o: u32, i: u32, j0: u32, values: vec4f) {
+// Four channels from `first` on, the last one repeated behind the end.
+fn channels(first: u32, count: u32) -> vec4u {
+    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(count - 1u));
+}
+
+fn put_y(n: u32, o: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
     if (o >= out_channels) {
         return;
     }
     let width = out_width();
     let row = ((n * out_channels + o) * out_height() + i) * width;
-    for (var p = 0u; p < min(4u, width - j0); p++) {
-        y[row + j0 + p] = values[p];
+    for (var p = 0u; p < min(8u, width - j0); p++) {
+        y[row + j0 + p] = select(high[p % 4u], low[p % 4u], p < 4u);
     }
 }
 
-// One invocation: channels o0..o0+4, columns j0..j0+4 of one row.
+// Four inputs of a row, one stride apart.
+fn inputs(row: u32, column: u32) -> vec4f {
+    return vec4f(
+        input(row, column),
+        input(row, column + stride),
+        input(row, column + 2u * stride),
+        input(row, column + 3u * stride),
+    );
+}
+
+// One invocation: channels o0..o0+4, columns j0..j0+8 of one row.
 @compute @workgroup_size(WORKGROUP)
 fn forward(
     @builtin(workgroup_id) group_id: vec3u,
@@ -63,22 +83,26 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let height = out_height();
-    let blocks_x = (out_width() + 3u) / 4u;
+    let blocks_x = (out_width() + 7u) / 8u;
     let blocks_o = (out_channels + 3u) / 4u;
     let block = invocation_number(group_id, grid, lane);
-    let j0 = block % blocks_x * 4u;
+    let j0 = block % blocks_x * 8u;
     let i = block / blocks_x % height;
     let o0 = block / (blocks_x * height) % blocks_o * 4u;
     let n = block / (blocks_x * height * blocks_o);
     if (n >= images) {
         return;
     }
-    let o = min(vec4u(o0, o0 + 1u, o0 + 2u, o0 + 3u), vec4u(out_channels - 1u));
+    let o = channels(o0, out_channels);
     let filters = o * (in_channels * kernel * kernel);
-    var sum0 = vec4f(bias[o.x]);
-    var sum1 = vec4f(bias[o.y]);
-    var sum2 = vec4f(bias[o.z]);
-    var sum3 = vec4f(bias[o.w]);
+    var low0 = vec4f(bias[o.x]);
+    var low1 = vec4f(bias[o.y]);
+    var low2 = vec4f(bias[o.z]);
+    var low3 = vec4f(bias[o.w]);
+    var high0 = low0;
+    var high1 = low1;
+    var high2 = low2;
+    var high3 = low3;
     for (var c = 0u; c < in_channels; c++) {
         for (var k = 0u; k < kernel; k++) {
             let in_row = i * stride + k - padding;
@@ -87,31 +111,39 @@ fn forward(
             }
             let row = ((n * in_channels + c) * in_height + in_row) * in_width;
             let tap = (c * kernel + k) * kernel;
-            var values = vec4f();
+            var low = vec4f();
+            var high = vec4f();
             for (var l = 0u; l < kernel; l++) {
                 let column = j0 * stride + l - padding;
                 if (stride == 1u && l > 0u) {
-                    // The window moved by one: three of its values are here already.
-                    values = vec4f(values.yzw, input(row, column + 3u));
+                    // The window moved by one: seven of its values are here already.
+                    low = vec4f(low.yzw, high.x);
+                    high = vec4f(high.yzw, input(row, column + 7u));
                 } else {
-                    values = vec4f(
-                        input(row, column),
-                        input(row, column + stride),
-                        input(row, column + 2u * stride),
-                        input(row, column + 3u * stride),
-                    );
+                    low = inputs(row, column);
+                    high = inputs(row, column + 4u * stride);
                 }
-                sum0 += weight[filters.x + tap + l] * values;
-                sum1 += weight[filters.y + tap + l] * values;
-                sum2 += weight[filters.z + tap + l] * values;
-                sum3 += weight[filters.w + tap + l] * values;
+                let w = vec4f(
+                    weight[filters.x + tap + l],
+                    weight[filters.y + tap + l],
+                    weight[filters.z + tap + l],
+                    weight[filters.w + tap + l],
+                );
+                low0 += w.x * low;
+                low1 += w.y * low;
+                low2 += w.z * low;
+                low3 += w.w * low;
+                high0 += w.x * high;
+                high1 += w.y * high;
+                high2 += w.z * high;
+                high3 += w.w * high;
             }
         }
     }
-    put_y(n, o0, i, j0, sum0);
-    put_y(n, o0 + 1u, i, j0, sum1);
-    put_y(n, o0 + 2u, i, j0, sum2);
-    put_y(n, o0 + 3u, i, j0, sum3);
+    put_y(n, o0, i, j0, low0, high0);
+    put_y(n, o0 + 1u, i, j0, low1, high1);
+    put_y(n, o0 + 2u, i, j0, low2, high2);
+    put_y(n, o0 + 3u, i, j0, low3, high3);
 }
 
 // dy at the output that tap `l` of the kernel carries to `column` of the input: 0 where there is none.
@@ -122,19 +154,30 @@ fn gradient(row: u32, column: u32, l: u32) -> f32 {
     return select(0.0, dy[row + min(shifted / stride, width - 1u)], there);
 }
 
-fn put_dx(n: u32, c: u32, i: u32, j0: u32, values: vec4f) {
+// dy for four neighbouring inputs.
+fn gradients(row: u32, column: u32, l: u32) -> vec4f {
+    return vec4f(
+        gradient(row, column, l),
+        gradient(row, column + 1u, l),
+        gradient(row, column + 2u, l),
+        gradient(row, column + 3u, l),
+    );
+}
+
+fn put_dx(n: u32, c: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
     if (c >= in_channels) {
         return;
     }
     let row = ((n * in_channels + c) * in_height + i) * in_width;
-    for (var p = 0u; p < min(4u, in_width - j0); p++) {
+    for (var p = 0u; p < min(8u, in_width - j0); p++) {
         let at = row + j0 + p;
-        dx[at] = select(values[p], dx[at] + values[p], accumulate);
+        let value = select(high[p % 4u], low[p % 4u], p < 4u);
+        dx[at] = select(value, dx[at] + value, accumulate);
     }
 }
 
 // dx[n, c, i, j] = sum_{o, k, l} dy[n, o, (i + p - k) / s, (j + p - l) / s] weight[o, c, k, l]
-// One invocation: channels c0..c0+4, columns j0..j0+4 of one row.
+// One invocation: channels c0..c0+4, columns j0..j0+8 of one row.
 @compute @workgroup_size(WORKGROUP)
 fn backward_input(
     @builtin(workgroup_id) group_id: vec3u,
@@ -142,10 +185,10 @@ fn backward_input(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let height = out_height();
-    let blocks_x = (in_width + 3u) / 4u;
+    let blocks_x = (in_width + 7u) / 8u;
     let blocks_c = (in_channels + 3u) / 4u;
     let block = invocation_number(group_id, grid, lane);
-    let j0 = block % blocks_x * 4u;
+    let j0 = block % blocks_x * 8u;
     let i = block / blocks_x % in_height;
     let c0 = block / (blocks_x * in_height) % blocks_c * 4u;
     let n = block / (blocks_x * in_height * blocks_c);
@@ -153,11 +196,15 @@ fn backward_input(
         return;
     }
     let area = kernel * kernel;
-    let c = min(vec4u(c0, c0 + 1u, c0 + 2u, c0 + 3u), vec4u(in_channels - 1u)) * area;
-    var sum0 = vec4f();
-    var sum1 = vec4f();
-    var sum2 = vec4f();
-    var sum3 = vec4f();
+    let c = channels(c0, in_channels) * area;
+    var low0 = vec4f();
+    var low1 = vec4f();
+    var low2 = vec4f();
+    var low3 = vec4f();
+    var high0 = vec4f();
+    var high1 = vec4f();
+    var high2 = vec4f();
+    var high3 = vec4f();
     for (var o = 0u; o < out_channels; o++) {
         let filters = c + o * in_channels * area;
         for (var k = 0u; k < kernel; k++) {
@@ -166,31 +213,39 @@ fn backward_input(
                 continue;
             }
             let row = ((n * out_channels + o) * height + shifted / stride) * out_width();
-            var values = vec4f();
+            var low = vec4f();
+            var high = vec4f();
             for (var l = 0u; l < kernel; l++) {
                 if (stride == 1u && l > 0u) {
-                    // The window moved back by one: three of its values are here already.
-                    values = vec4f(gradient(row, j0, l), values.xyz);
+                    // The window moved back by one: seven of its values are here already.
+                    high = vec4f(low.w, high.xyz);
+                    low = vec4f(gradient(row, j0, l), low.xyz);
                 } else {
-                    values = vec4f(
-                        gradient(row, j0, l),
-                        gradient(row, j0 + 1u, l),
-                        gradient(row, j0 + 2u, l),
-                        gradient(row, j0 + 3u, l),
-                    );
+                    low = gradients(row, j0, l);
+                    high = gradients(row, j0 + 4u, l);
                 }
                 let tap = k * kernel + l;
-                sum0 += weight[filters.x + tap] * values;
-                sum1 += weight[filters.y + tap] * values;
-                sum2 += weight[filters.z + tap] * values;
-                sum3 += weight[filters.w + tap] * values;
+                let w = vec4f(
+                    weight[filters.x + tap],
+                    weight[filters.y + tap],
+                    weight[filters.z + tap],
+                    weight[filters.w + tap],
+                );
+                low0 += w.x * low;
+                low1 += w.y * low;
+                low2 += w.z * low;
+                low3 += w.w * low;
+                high0 += w.x * high;
+                high1 += w.y * high;
+                high2 += w.z * high;
+                high3 += w.w * high;
             }
         }
     }
-    put_dx(n, c0, i, j0, sum0);
-    put_dx(n, c0 + 1u, i, j0, sum1);
-    put_dx(n, c0 + 2u, i, j0, sum2);
-    put_dx(n, c0 + 3u, i, j0, sum3);
+    put_dx(n, c0, i, j0, low0, high0);
+    put_dx(n, c0 + 1u, i, j0, low1, high1);
+    put_dx(n, c0 + 2u, i, j0, low2, high2);
+    put_dx(n, c0 + 3u, i, j0, low3, high3);
 }
 
 fn put_part(part: u32, o: u32, q0: u32, values: vec4f) {
@@ -204,7 +259,7 @@ fn put_part(part: u32, o: u32, q0: u32, values: vec4f) {
 }
 
 // parts[g, o, c, k, l] = sum_{n in part g, i, j} x[n, c, i s + k - p, j s + l - p] dy[n, o, i, j]
-// One invocation: channels o0..o0+4 and four taps q = (c, k, l) of one part. Each image is summed
+// One invocation: channels o0..o0+8 and four taps q = (c, k, l) of one part. Each image is summed
 // on its own first, which keeps the chains of additions short.
 @compute @workgroup_size(WORKGROUP)
 fn backward_weight(
@@ -216,56 +271,84 @@ fn backward_weight(
     let width = out_width();
     let filter_len = in_channels * kernel * kernel;
     let blocks_q = (filter_len + 3u) / 4u;
-    let blocks_o = (out_channels + 3u) / 4u;
+    let blocks_o = (out_channels + 7u) / 8u;
     let block = invocation_number(group_id, grid, lane);
     let q0 = block % blocks_q * 4u;
-    let o0 = block / blocks_q % blocks_o * 4u;
+    let o0 = block / blocks_q % blocks_o * 8u;
     let part = block / (blocks_q * blocks_o);
     let first_image = part * images_per_part;
     if (first_image >= images) {
         return;
     }
-    let q = min(vec4u(q0, q0 + 1u, q0 + 2u, q0 + 3u), vec4u(filter_len - 1u));
+    let q = channels(q0, filter_len);
     let c = q / (kernel * kernel);
     let k = q / kernel % kernel;
     let l = q % kernel;
-    let o = min(vec4u(o0, o0 + 1u, o0 + 2u, o0 + 3u), vec4u(out_channels - 1u)) * (height * width);
+    let plane = height * width;
+    let a = channels(o0, out_channels) * plane;
+    let b = channels(o0 + 4u, out_channels) * plane;
     var total0 = vec4f();
     var total1 = vec4f();
     var total2 = vec4f();
     var total3 = vec4f();
+    var total4 = vec4f();
+    var total5 = vec4f();
+    var total6 = vec4f();
+    var total7 = vec4f();
     for (var n = first_image; n < min(first_image + images_per_part, images); n++) {
         let planes = (n * in_channels + c) * in_height;
-        let outputs = o + n * out_channels * height * width;
+        let image = n * out_channels * plane;
         var sum0 = vec4f();
         var sum1 = vec4f();
         var sum2 = vec4f();
         var sum3 = vec4f();
+        var sum4 = vec4f();
+        var sum5 = vec4f();
+        var sum6 = vec4f();
+        var sum7 = vec4f();
         for (var i = 0u; i < height; i++) {
             let in_row = i * stride + k - padding;
             let rows = (planes + min(in_row, vec4u(in_height - 1u))) * in_width;
             let row_there = in_row < vec4u(in_height);
             for (var j = 0u; j < width; j++) {
                 let column = j * stride + l - padding;
-                let at = rows + min(column, vec4u(in_width - 1u));
-                let there = row_there & (column < vec4u(in_width));
-                let values = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), there);
-                let place = i * width + j;
-                sum0 += dy[outputs.x + place] * values;
-                sum1 += dy[outputs.y + place] * values;
-                sum2 += dy[outputs.z + place] * values;
-                sum3 += dy[outputs.w + place] * values;
+                var values: vec4f;
+                if (padding == 0u) {
+                    let at = rows + column;
+                    values = vec4f(x[at.x], x[at.y], x[at.z], x[at.w]);
+                } else {
+                    let at = rows + min(column, vec4u(in_width - 1u));
+                    let there = row_there & (column < vec4u(in_width));
+                    values = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), there);
+                }
+                let place = image + i * width + j;
+                sum0 += dy[place + a.x] * values;
+                sum1 += dy[place + a.y] * values;
+                sum2 += dy[place + a.z] * values;
+                sum3 += dy[place + a.w] * values;
+                sum4 += dy[place + b.x] * values;
+                sum5 += dy[place + b.y] * values;
+                sum6 += dy[place + b.z] * values;
+                sum7 += dy[place + b.w] * values;
             }
         }
         total0 += sum0;
         total1 += sum1;
         total2 += sum2;
         total3 += sum3;
+        total4 += sum4;
+        total5 += sum5;
+        total6 += sum6;
+        total7 += sum7;
     }
     put_part(part, o0, q0, total0);
     put_part(part, o0 + 1u, q0, total1);
     put_part(part, o0 + 2u, q0, total2);
     put_part(part, o0 + 3u, q0, total3);
+    put_part(part, o0 + 4u, q0, total4);
+    put_part(part, o0 + 5u, q0, total5);
+    put_part(part, o0 + 6u, q0, total6);
+    put_part(part, o0 + 7u, q0, total7);
 }
 
 // dbias[o] = sum_{n, i, j} dy[n, o, i, j]; a workgroup for each channel, its lanes over the places.

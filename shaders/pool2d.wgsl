@@ -27,11 +27,14 @@ const MAX: u32 = 0u;
 // so that it shows.
 fn first_maximum(corner: u32) -> u32 {
     var best = corner;
+    var largest = x[corner];
     for (var k = 0u; k < size; k++) {
         for (var l = 0u; l < size; l++) {
             let at = corner + k * in_width + l;
-            if (x[at] > x[best] || (is_nan(x[at]) && !is_nan(x[best]))) {
+            let value = x[at];
+            if (value > largest || (is_nan(value) && !is_nan(largest))) {
                 best = at;
+                largest = value;
             }
         }
     }

@@ -37,6 +37,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    quiet_drivers();
     let matches = Arguments::command().get_matches();
     // The same matches as flags: `train` asks which of them the user gave.
     let given = matches.subcommand().map(|(_, matches)| matches.clone()).unwrap_or_default();
@@ -53,6 +54,14 @@ pub fn main() -> ExitCode {
             eprintln!("error: {failure}");
             failure.code()
         }
+    }
+}
+
+/// Mesa complains on stderr about an unset XDG_RUNTIME_DIR, although it needs none to compute.
+fn quiet_drivers() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: nothing else runs yet; this is the first thing the program does.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }
 

@@ -64,6 +64,11 @@ impl Device {
         })
     }
 
+    /// Compiles another text for an op from now on: how tests plant a fault in a kernel.
+    pub fn replace_shader(&self, op: &'static str, wgsl: String) {
+        self.kernels.replace(op, wgsl);
+    }
+
     /// The first error since the last call, if any.
     pub fn check(&self) -> Result<(), ExecutorError> {
         match self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {

@@ -29,6 +29,7 @@ pub struct Kernels {
     pub slot_layout: wgpu::BindGroupLayout,
     modules: Mutex<HashMap<&'static str, Arc<Module>>>,
     kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
+    replaced: Mutex<HashMap<&'static str, String>>,
 }
 
 impl Kernels {
@@ -47,7 +48,20 @@ impl Kernels {
             label: Some("slot"),
             entries: &[slot],
         });
-        Kernels { slot_layout, modules: Mutex::default(), kernels: Mutex::default() }
+        Kernels {
+            slot_layout,
+            modules: Mutex::default(),
+            kernels: Mutex::default(),
+            replaced: Mutex::default(),
+        }
+    }
+
+    /// From now on compiles this text for an op: how tests plant a fault in a kernel.
+    pub fn replace(&self, op: &'static str, wgsl: String) {
+        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(op, wgsl);
+        self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(op);
+        let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        kernels.retain(|(other, ..), _| *other != op);
     }
 
     /// The kernel that runs `step`.
@@ -79,11 +93,13 @@ impl Kernels {
         let invalid = |message: String| ExecutorError::Kernel { kernel: step.op.into(), message };
         let stem = STEMS.iter().find(|stem| stem.name == step.op);
         let stem = stem.ok_or_else(|| invalid("there is no such op".into()))?;
-        let entries = reflect::entries(stem).map_err(invalid)?;
+        let replaced = self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let text = reflect::source(replaced.get(step.op).map_or(stem.wgsl, String::as_str));
+        let entries = reflect::entries(&text).map_err(invalid)?;
         let shader = device.scoped(step.op, || {
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(step.op),
-                source: wgpu::ShaderSource::Wgsl(reflect::source(stem).into()),
+                source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
             })
         })?;
         let module = Arc::new(Module { shader, entries });

@@ -2,7 +2,7 @@
 
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
-use crate::ops::{COMMON_WGSL, Stem};
+use crate::ops::COMMON_WGSL;
 
 /// One storage binding of an entry point.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,30 +24,29 @@ pub struct Entry {
 /// The bind group of the tensors; group 0 holds the slot.
 pub const TENSOR_GROUP: u32 = 1;
 
-/// A stem's whole WGSL text.
-pub fn source(stem: &Stem) -> String {
-    format!("{COMMON_WGSL}\n{}", stem.wgsl)
+/// The whole WGSL text of a module: what all share, then the stem's own.
+pub fn source(wgsl: &str) -> String {
+    format!("{COMMON_WGSL}\n{wgsl}")
 }
 
-/// Parses and validates a stem's WGSL.
+/// Parses and validates a whole text.
 ///
 /// # Errors
 /// naga's own message, with the place.
-pub fn module(stem: &Stem) -> Result<(naga::Module, naga::valid::ModuleInfo), String> {
-    let text = source(stem);
-    let module = naga::front::wgsl::parse_str(&text).map_err(|error| error.emit_to_string(&text))?;
+pub fn module(text: &str) -> Result<(naga::Module, naga::valid::ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
     let mut validator =
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
-    let info = validator.validate(&module).map_err(|error| error.emit_to_string(&text))?;
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(text))?;
     Ok((module, info))
 }
 
-/// A stem's entry points.
+/// The entry points of a whole text.
 ///
 /// # Errors
 /// If the WGSL is not valid.
-pub fn entries(stem: &Stem) -> Result<Vec<Entry>, String> {
-    let (module, info) = module(stem)?;
+pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
+    let (module, info) = module(text)?;
     let entry = |(number, entry): (usize, &naga::EntryPoint)| {
         let usage = info.get_entry_point(number);
         let mut bindings: Vec<Binding> = module
@@ -67,15 +66,15 @@ pub fn entries(stem: &Stem) -> Result<Vec<Entry>, String> {
     Ok(module.entry_points.iter().enumerate().map(entry).collect())
 }
 
-/// A stem's overrides, in order: name and kind of number.
+/// The overrides of a whole text, in order: name and kind of number.
 ///
 /// # Errors
 /// If the WGSL is not valid.
-pub fn overrides(stem: &Stem) -> Result<Vec<(String, ScalarKind)>, String> {
-    let (module, _) = module(stem)?;
+pub fn overrides(text: &str) -> Result<Vec<(String, ScalarKind)>, String> {
+    let (module, _) = module(text)?;
     let kind = |value: &naga::Override| match module.types[value.ty].inner {
         TypeInner::Scalar(scalar) => Ok((value.name.clone().unwrap_or_default(), scalar.kind)),
-        _ => Err(format!("override {:?} of {} is no number", value.name, stem.name)),
+        _ => Err(format!("override {:?} is no number", value.name)),
     };
     module.overrides.iter().map(|(_, value)| kind(value)).collect()
 }

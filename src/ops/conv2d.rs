@@ -21,8 +21,9 @@ attributes! {
     }
 }
 
-/// Results that one invocation keeps in registers: 4 channels by 4 neighbours.
-const BLOCK: usize = 4;
+/// Results that one invocation keeps in registers: 4 channels by 8 neighbours, or 8 channels by 4 taps.
+const SHORT: usize = 4;
+const LONG: usize = 8;
 
 impl Conv2d {
     pub fn out_height(&self) -> usize {
@@ -70,9 +71,9 @@ impl Conv2d {
     /// `x` [images, in_channels, in_height, in_width], `weight`, `bias` -> `y` [images, out_channels, ..].
     pub fn forward(&self, x: View, weight: View, bias: View, y: View) -> Step {
         let blocks = self.images as usize
-            * (self.out_channels as usize).div_ceil(BLOCK)
+            * (self.out_channels as usize).div_ceil(SHORT)
             * self.out_height()
-            * self.out_width().div_ceil(BLOCK);
+            * self.out_width().div_ceil(LONG);
         step(
             ("conv2d", "forward"),
             self.constants(),
@@ -85,9 +86,9 @@ impl Conv2d {
     /// `dy`, `weight` -> `dx`: each input gathers what it touched, so no atomics are needed.
     pub fn backward_input(&self, dy: View, weight: View, dx: View) -> Step {
         let blocks = self.images as usize
-            * (self.in_channels as usize).div_ceil(BLOCK)
+            * (self.in_channels as usize).div_ceil(SHORT)
             * self.in_height as usize
-            * (self.in_width as usize).div_ceil(BLOCK);
+            * (self.in_width as usize).div_ceil(LONG);
         step(
             ("conv2d", "backward_input"),
             self.constants(),
@@ -101,7 +102,7 @@ impl Conv2d {
     /// `images_per_part` images; `reduce` adds them up.
     pub fn backward_weight(&self, x: View, dy: View, parts: View) -> Step {
         let blocks =
-            self.parts() * (self.out_channels as usize).div_ceil(BLOCK) * self.filter_len().div_ceil(BLOCK);
+            self.parts() * (self.out_channels as usize).div_ceil(LONG) * self.filter_len().div_ceil(SHORT);
         let iterations = nested(&[self.images_per_part, self.out_height() as u32, self.out_width() as u32]);
         step(
             ("conv2d", "backward_weight"),
