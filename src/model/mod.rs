@@ -61,6 +61,17 @@ pub struct ModelOptions {
     pub comparison: Comparison,
 }
 
+impl Default for ModelOptions {
+    /// The SN-LeNet-5 paper's: ReLU, maximum pooling, Euclidean distance, a learned head.
+    fn default() -> Self {
+        ModelOptions {
+            activation: ActivationKind::Relu,
+            pool: PoolKind::Max,
+            comparison: Comparison { distance: DistanceKind::Euclidean, head: true },
+        }
+    }
+}
+
 /// Why there is no such network.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {

@@ -14,12 +14,9 @@ use crate::cpu::Cpu;
 use crate::data::{Dataset, Glyphs, Pair, glyphs, pairs, split};
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::Gpu;
-use crate::model::{self, Comparison, ModelOptions};
+use crate::model::{self, ModelOptions};
 use crate::ops::Layout;
-use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
-use crate::ops::distance::DistanceKind;
-use crate::ops::pool2d::PoolKind;
 use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanOptions, Slot};
 use crate::train::{epoch, setup};
 
@@ -72,13 +69,8 @@ impl Material {
         max_binding: usize,
         layout: Layout,
     ) -> Result<Plan, ExecutorError> {
-        let options = ModelOptions {
-            activation: ActivationKind::Relu,
-            pool: PoolKind::Max,
-            comparison: Comparison { distance: DistanceKind::Euclidean, head: true },
-        };
         let invalid = |message: String| ExecutorError::Validation { what: "the plan".into(), message };
-        let network = model::network("sn-lenet5", self.dataset.shape, &options)
+        let network = model::network("sn-lenet5", self.dataset.shape, &ModelOptions::default())
             .map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
             batch_size,

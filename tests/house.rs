@@ -1,0 +1,252 @@
+//! Holds the house together without a GPU: every op in its four places, every kernel valid, within
+//! WebGPU's default limits and its iteration budget, and translatable for every vendor.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gpu_siamese::cpu::FUNCTIONS;
+use gpu_siamese::gpu::reflect::{self, Entry};
+use gpu_siamese::model::ModelOptions;
+use gpu_siamese::ops::contrastive::Convention;
+use gpu_siamese::ops::{
+    self, Access, BufferId, Constant, ITERATION_BUDGET, Layout, STEMS, Stem, Step, WORKGROUP,
+};
+use gpu_siamese::parity::cases;
+use gpu_siamese::plan::{Phase, Plan, Slot};
+use naga::back;
+
+mod common;
+
+fn text(stem: &Stem) -> String {
+    reflect::source(stem.wgsl)
+}
+
+fn entries(stem: &Stem) -> Vec<Entry> {
+    reflect::entries(&text(stem)).unwrap_or_else(|error| panic!("{}: {error}", stem.name))
+}
+
+/// File names without their ending in a folder of the crate.
+fn stems_in(folder: &str, ending: &str) -> BTreeSet<String> {
+    std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(ending).map(str::to_string))
+        .collect()
+}
+
+#[test]
+fn every_stem_stands_in_all_four_places() {
+    let known: BTreeSet<String> = STEMS.iter().map(|stem| stem.name.to_string()).collect();
+    let mut shaders = stems_in("shaders", ".wgsl");
+    assert!(shaders.remove("common"));
+    assert_eq!(shaders, known, "shaders/");
+    let mut ops = stems_in("src/ops", ".rs");
+    assert!(ops.remove("mod"));
+    assert_eq!(ops, known, "src/ops/");
+    for folder in ["src/cpu", "src/parity"] {
+        let files = stems_in(folder, ".rs");
+        assert!(known.is_subset(&files), "{folder} lacks {:?}", known.difference(&files));
+    }
+}
+
+#[test]
+fn shaders_and_cpu_have_the_same_functions() {
+    let functions: BTreeSet<(String, String)> =
+        FUNCTIONS.iter().map(|(op, entry)| (op.to_string(), entry.to_string())).collect();
+    let kernels: BTreeSet<(String, String)> = STEMS
+        .iter()
+        .flat_map(|stem| entries(stem).into_iter().map(|entry| (stem.name.to_string(), entry.name)))
+        .collect();
+    assert_eq!(functions, kernels);
+    let cases: BTreeSet<(String, String)> =
+        cases(Layout::Plain).iter().map(|case| (case.op.to_string(), case.entry.to_string())).collect();
+    assert_eq!(cases, kernels, "parity cases");
+}
+
+#[test]
+fn every_stem_is_found_in_the_plan_of_the_main_job() {
+    let plan = plan();
+    let used: BTreeSet<_> = Plan::phases().iter().flat_map(|p| plan.steps(*p)).map(|step| step.op).collect();
+    let known: BTreeSet<_> = STEMS.iter().map(|stem| stem.name).collect();
+    assert_eq!(used, known);
+}
+
+fn plan() -> Plan {
+    let model = ModelOptions::default();
+    common::sn_lenet5(&model, Convention::Similarity, Layout::Plain, (8, 1), usize::MAX / 8)
+}
+
+/// Steps of the main job's plan and of all cases.
+fn steps() -> Vec<Step> {
+    let plan = plan();
+    let of_plan = Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec());
+    of_plan.chain(cases(Layout::Plain).into_iter().flat_map(|case| case.steps)).collect()
+}
+
+fn stem_of(step: &Step) -> &'static Stem {
+    STEMS.iter().find(|stem| stem.name == step.op).unwrap()
+}
+
+#[test]
+fn steps_and_shaders_agree_on_operands() {
+    for step in steps() {
+        let entry = entries(stem_of(&step)).into_iter().find(|entry| entry.name == step.entry).unwrap();
+        let declared: BTreeSet<(String, bool)> =
+            entry.bindings.into_iter().map(|binding| (binding.name, binding.read_only)).collect();
+        let given: BTreeSet<(String, bool)> = step
+            .operands
+            .iter()
+            .map(|operand| (operand.name.to_string(), operand.access == Access::Read))
+            .collect();
+        assert_eq!(given, declared, "{}.{}", step.op, step.entry);
+    }
+}
+
+#[test]
+fn no_step_reads_and_writes_the_same_buffer() {
+    for step in steps() {
+        let buffers = |access| -> BTreeSet<BufferId> {
+            step.operands.iter().filter(|o| o.access == access).map(|o| o.view.buffer).collect()
+        };
+        let both = &buffers(Access::Read) & &buffers(Access::Write);
+        assert!(both.is_empty(), "{}.{} of {}", step.op, step.entry, step.layer);
+    }
+}
+
+#[test]
+fn attributes_are_the_overrides() {
+    for stem in STEMS {
+        let overrides = reflect::overrides(&text(stem)).unwrap();
+        let names: Vec<&str> = overrides.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, (stem.attributes)(), "{}", stem.name);
+    }
+    for step in steps() {
+        let overrides = reflect::overrides(&text(stem_of(&step))).unwrap();
+        for ((name, kind), (attribute, value)) in overrides.iter().zip(&step.constants) {
+            let expected = match value {
+                Constant::U32(_) => naga::ScalarKind::Uint,
+                Constant::F32(_) => naga::ScalarKind::Float,
+                Constant::Bool(_) => naga::ScalarKind::Bool,
+            };
+            assert_eq!((name.as_str(), *kind), (*attribute, expected), "{}", step.op);
+        }
+    }
+}
+
+/// Fields of the shaders' `Slot` with their offsets, beside the host's.
+#[test]
+fn slot_has_the_same_layout_on_both_sides() {
+    let (module, _) = reflect::module(&text(&STEMS[0])).unwrap();
+    let (_, slot) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Slot")).unwrap();
+    let naga::TypeInner::Struct { members, span } = &slot.inner else { panic!("Slot is no struct") };
+    let found: Vec<(&str, usize)> =
+        members.iter().map(|m| (m.name.as_deref().unwrap(), m.offset as usize)).collect();
+    let expected = [
+        ("first", std::mem::offset_of!(Slot, first)),
+        ("count", std::mem::offset_of!(Slot, count)),
+        ("index", std::mem::offset_of!(Slot, index)),
+        ("learning_rate", std::mem::offset_of!(Slot, learning_rate)),
+        ("correction1", std::mem::offset_of!(Slot, correction1)),
+        ("correction2", std::mem::offset_of!(Slot, correction2)),
+        ("seed_low", std::mem::offset_of!(Slot, seed_low)),
+        ("seed_high", std::mem::offset_of!(Slot, seed_high)),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(*span as usize, size_of::<Slot>());
+    let common = ops::COMMON_WGSL;
+    assert!(common.contains(&format!("const WORKGROUP: u32 = {WORKGROUP}u;")));
+}
+
+/// WebGPU's default limits, which every browser and vendor grants.
+#[test]
+fn kernels_stay_within_default_limits() {
+    for stem in STEMS {
+        for entry in entries(stem) {
+            let [x, y, z] = entry.workgroup_size;
+            assert_eq!((x as usize, y, z), (WORKGROUP, 1, 1), "{}.{}", stem.name, entry.name);
+            assert!(x * y * z <= 256);
+            assert!(entry.bindings.len() <= 8, "{}.{} binds {}", stem.name, entry.name, entry.bindings.len());
+        }
+        let (module, _) = reflect::module(&text(stem)).unwrap();
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let shared: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, variable)| layouter[variable.ty].size)
+            .sum();
+        assert!(shared <= 16 << 10, "{} takes {shared} bytes of workgroup memory", stem.name);
+    }
+}
+
+#[test]
+fn no_invocation_loops_longer_than_llvmpipe_allows() {
+    for step in steps() {
+        assert!(step.iterations <= ITERATION_BUDGET, "{}.{}: {}", step.op, step.entry, step.iterations);
+    }
+}
+
+/// What other vendors' drivers will be given.
+#[test]
+fn every_kernel_translates_to_every_language() {
+    // One step is enough for each kernel: only the values of its overrides differ.
+    let mut seen = BTreeSet::new();
+    for step in steps() {
+        if seen.insert((step.op, step.entry)) {
+            translate(&step);
+        }
+    }
+    assert_eq!(seen.len(), FUNCTIONS.len());
+}
+
+fn translate(step: &Step) {
+    let name = format!("{}.{}", step.op, step.entry);
+    let (module, info) = reflect::module(&text(stem_of(step))).unwrap();
+    let constants = step.constants.iter().map(|(name, value)| (name.to_string(), value.as_f64())).collect();
+    let stage = naga::ShaderStage::Compute;
+    let (module, info) =
+        back::pipeline_constants::process_overrides(&module, &info, Some((stage, step.entry)), &constants)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let entry = || back::spv::PipelineOptions { shader_stage: stage, entry_point: step.entry.into() };
+
+    let spv = back::spv::write_vec(&module, &info, &back::spv::Options::default(), Some(&entry()));
+    assert!(!spv.unwrap_or_else(|error| panic!("{name}, SPIR-V: {error}")).is_empty());
+
+    let options =
+        back::msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    let pipeline =
+        back::msl::PipelineOptions { entry_point: Some((stage, step.entry.into())), ..Default::default() };
+    let msl = back::msl::write_string(&module, &info, &options, &pipeline);
+    assert!(!msl.unwrap_or_else(|error| panic!("{name}, MSL: {error}")).0.is_empty());
+
+    let options = back::hlsl::Options {
+        shader_model: back::hlsl::ShaderModel::V6_0,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let pipeline = back::hlsl::PipelineOptions { entry_point: Some((stage, step.entry.into())) };
+    let mut hlsl = String::new();
+    back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+        .write(&module, &info, None)
+        .unwrap_or_else(|error| panic!("{name}, HLSL: {error}"));
+    assert!(hlsl.contains(step.entry));
+
+    let options = back::glsl::Options {
+        version: back::glsl::Version::Embedded { version: 310, is_webgl: false },
+        ..Default::default()
+    };
+    let pipeline =
+        back::glsl::PipelineOptions { shader_stage: stage, entry_point: step.entry.into(), multiview: None };
+    let mut glsl = String::new();
+    back::glsl::Writer::new(
+        &mut glsl,
+        &module,
+        &info,
+        &options,
+        &pipeline,
+        naga::proc::BoundsCheckPolicies::default(),
+    )
+    .and_then(|mut writer| writer.write())
+    .unwrap_or_else(|error| panic!("{name}, GLSL: {error}"));
+    assert!(glsl.contains("void main()"));
+}
