@@ -1,4 +1,60 @@
 //! Train and use siamese networks on any GPU, with plain WGSL compute shaders.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`ops`] | what each op is: attributes, shapes, cost, kernels; one stem leads to its four places |
+//! | [`data`] | files, or a seed, to a data set; splits and pairs |
+//! | [`model`] | networks as lists of named layers |
+//! | [`plan`] | network + loss + optimizer + batch size to named buffers and flat lists of steps |
+//! | [`executor`] | the trait of what runs a plan |
+//! | [`cpu`], [`gpu`] | the two that do |
+//! | [`train`], [`eval`] | the loop over epochs; what a trained network is worth |
+//! | [`parity`] | whether an executor computes what the reference computes |
+//! | [`cli`] | the command line, one file per subcommand |
+//!
+//! Imports point down this list's floors and never back: `ops` and `data`; `model`; `plan`;
+//! `executor`; `cpu` and `gpu`; `eval`; `train`; `parity`; `cli`.
+//!
+//! The shortest complete example trains on the built-in glyphs for a few steps:
+//!
+//! ```
+//! use gpu_siamese::cpu::Cpu;
+//! use gpu_siamese::data::{self, Glyphs, glyphs, pairs};
+//! use gpu_siamese::executor::Executor;
+//! use gpu_siamese::model::{ModelOptions, network};
+//! use gpu_siamese::ops::{Layout, contrastive::Convention};
+//! use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanOptions, build};
+//! use gpu_siamese::train::{epoch, setup};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dataset = glyphs::generate(&Glyphs { train_per_class: 60, ..Glyphs::default() }, 0);
+//! let split = data::split(&dataset, 0);
+//! let pairs = pairs::training(&dataset.labels, &split, 0, 1)?;
+//! let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
+//! let plan = build(&network, &PlanOptions {
+//!     batch_size: 32,
+//!     convention: Convention::Similarity,
+//!     margin: 1.0,
+//!     adam: AdamOptions::default(),
+//!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },
+//!     max_binding: usize::MAX / 8,
+//!     layout: Layout::Interleaved,
+//! })?;
+//! let mut cpu = Cpu::new(plan, 0)?;
+//! setup::upload_images(&mut cpu, &dataset)?;
+//! setup::upload_pairs(&mut cpu, &pairs)?;
+//! let weights = setup::initial_values(cpu.plan(), 0);
+//! setup::write_all(&mut cpu, &weights)?;
+//! let slots = epoch::slots(&cpu, pairs.len() / 32, 0, 1e-3);
+//! let mut losses = Vec::new();
+//! cpu.run(Phase::Train, &slots, &mut |step| {
+//!     losses.push(step.loss);
+//!     true
+//! })?;
+//! assert!(losses[losses.len() - 1] < losses[0]);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod cli;
 pub mod cpu;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gpu_siamese::gpu::{Device, adapters};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::parity::faults::Fault;
+use gpu_siamese::parity::training::COMPARISONS;
 use gpu_siamese::parity::{Case, Subject, cases};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -45,6 +46,14 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject) {
         trials.push(Trial::test(format!("{label}: {title}"), move || {
             let verdict = subject.check(&case, &plain);
             if verdict.pass { Ok(()) } else { Err(verdict.line(&label).into()) }
+        }));
+    }
+    for (name, compare) in COMPARISONS {
+        let (subject, label) = (subject.clone(), label.to_string());
+        trials.push(Trial::test(format!("{label}: training/{name}"), move || {
+            let verdicts = compare(&subject).map_err(|error| error.to_string())?;
+            let failed: Vec<_> = verdicts.iter().filter(|v| !v.pass).map(|v| v.line(&label)).collect();
+            if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
         }));
     }
     for fault in Fault::ALL {

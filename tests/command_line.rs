@@ -1,0 +1,280 @@
+//! The program as a user runs it: files, figures, messages and exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-siamese"));
+    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A training run in a folder of its own; returns the folder and the summary.
+fn train(parent: &Path, name: &str, arguments: &[&str]) -> (PathBuf, Value) {
+    let folder = parent.join(name);
+    let output = program()
+        .args(["train", "--json", "--log-steps", "--run-dir"])
+        .arg(&folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    (folder, serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// The real data sets, where they are.
+fn real_data() -> Option<PathBuf> {
+    let folder = match std::env::var_os("GPU_SIAMESE_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+    };
+    if folder.join("mnist").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no MNIST in {} (set GPU_SIAMESE_DATA)", folder.display());
+    None
+}
+
+fn has_vulkan() -> bool {
+    let listed = run(&["adapters", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let found = listed.as_array().unwrap().iter().any(|adapter| adapter["backend"] == "vulkan");
+    if !found {
+        eprintln!("skipped: no Vulkan adapter");
+    }
+    found
+}
+
+#[test]
+fn the_main_job_learns_glyphs() {
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, summary) = train(parent.path(), "run", &["--adapter", "cpu", "--epochs", "2"]);
+    let accuracy = summary["test_accuracy"].as_f64().unwrap();
+    assert!(accuracy >= 95.0, "test pairs {accuracy} %");
+    assert_eq!(summary["parameters"], 60_862);
+    assert_eq!(summary["adapter"]["software"], false);
+    assert_eq!(summary["steps"], 600);
+    for file in ["config.toml", "metrics.jsonl", "summary.json", "best.safetensors", "last.safetensors"] {
+        assert!(folder.join(file).is_file(), "{file} is missing");
+    }
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 2);
+    let steps = std::fs::read_to_string(folder.join("steps.jsonl")).unwrap();
+    assert_eq!(steps.lines().count(), 600);
+    let last: Value = serde_json::from_str(steps.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["step"], &last["epoch"]), (&600.into(), &2.into()));
+}
+
+#[test]
+fn launches_are_those_of_the_plan() {
+    let mut adapters = vec!["cpu"];
+    if has_vulkan() {
+        adapters.push("vulkan");
+    }
+    for adapter in adapters {
+        let parent = tempfile::tempdir().unwrap();
+        let arguments = ["--adapter", adapter, "--epochs", "1", "--max-steps", "7", "--batch-size", "8"];
+        let (_, summary) = train(parent.path(), "run", &arguments);
+        let plan = run(&["plan", "--json", "--adapter", adapter, "--batch-size", "8"]);
+        let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+        let per_step = plan["launches_per_step"].as_u64().unwrap();
+        assert_eq!(plan["steps"].as_array().unwrap().len() as u64, per_step);
+        assert_eq!(summary["launches_per_step"].as_u64().unwrap(), per_step);
+        assert_eq!(summary["train_launches"].as_u64().unwrap(), 7 * per_step, "{adapter}");
+    }
+}
+
+#[test]
+fn the_same_run_twice_gives_the_same_bits() {
+    let parent = tempfile::tempdir().unwrap();
+    let runs: &[&[&str]] = &[
+        &["--adapter", "cpu", "--threads", "1"],
+        &["--adapter", "cpu", "--threads", "2"],
+        &["--adapter", "cpu", "--threads", "3"],
+        &["--adapter", "vulkan"],
+        &["--adapter", "vulkan"],
+    ];
+    let vulkan = has_vulkan();
+    let mut weights: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (number, arguments) in runs.iter().enumerate() {
+        if arguments[1] == "vulkan" && !vulkan {
+            continue;
+        }
+        let common = ["--epochs", "1", "--max-steps", "12", "--batch-size", "20", "--seed", "3"];
+        let (folder, _) = train(parent.path(), &number.to_string(), &[*arguments, &common].concat());
+        let bytes = std::fs::read(folder.join("best.safetensors")).unwrap();
+        if let Some((_, first)) = weights.iter().find(|(adapter, _)| *adapter == arguments[1]) {
+            assert!(*first == bytes, "{arguments:?} gave other bits");
+        }
+        weights.push((arguments[1], bytes));
+    }
+}
+
+#[test]
+fn config_of_a_run_repeats_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let arguments = ["--adapter", "cpu", "--max-steps", "5", "--epochs", "1", "--batch-size", "16", "--lr", "0.002"];
+    let (first, _) = train(parent.path(), "first", &arguments);
+    let config = first.join("config.toml");
+    let (second, _) = train(parent.path(), "second", &["--config", config.to_str().unwrap()]);
+    let read = |folder: &Path, file: &str| std::fs::read(folder.join(file)).unwrap();
+    assert_eq!(read(&first, "best.safetensors"), read(&second, "best.safetensors"));
+    assert_eq!(read(&first, "config.toml"), read(&second, "config.toml"));
+    // A flag beside the file wins.
+    let (_, third) = train(parent.path(), "third", &["--config", config.to_str().unwrap(), "--max-steps", "3"]);
+    assert_eq!(third["steps"], 3);
+}
+
+#[test]
+fn weights_start_another_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let (first, _) = train(parent.path(), "first", &["--adapter", "cpu", "--epochs", "1"]);
+    let weights = first.join("best.safetensors");
+    let init = ["--init", weights.to_str().unwrap(), "--adapter", "cpu", "--epochs", "1", "--max-steps", "10"];
+    let (_, second) = train(parent.path(), "second", &init);
+    let accuracy = second["val_accuracy"].as_f64().unwrap();
+    assert!(accuracy > 95.0, "went on from 98 % or so, but has {accuracy} %");
+}
+
+#[test]
+fn weights_have_the_names_and_shapes_of_pytorch() {
+    let parent = tempfile::tempdir().unwrap();
+    let arguments = ["--adapter", "cpu", "--epochs", "1", "--max-steps", "2", "--batch-size", "4"];
+    let (folder, _) = train(parent.path(), "run", &arguments);
+    let file = std::fs::read(folder.join("best.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let mut found: Vec<(String, Vec<usize>)> =
+        tensors.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec())).collect();
+    found.sort();
+    let expected: &[(&str, &[usize])] = &[
+        ("conv1.bias", &[6]),
+        ("conv1.weight", &[6, 1, 5, 5]),
+        ("conv2.bias", &[16]),
+        ("conv2.weight", &[16, 6, 5, 5]),
+        ("fc1.bias", &[120]),
+        ("fc1.weight", &[120, 400]),
+        ("fc2.bias", &[84]),
+        ("fc2.weight", &[84, 120]),
+        ("head.fc.bias", &[1]),
+        ("head.fc.weight", &[1, 1]),
+        ("head.norm.bias", &[1]),
+        ("head.norm.running_mean", &[1]),
+        ("head.norm.running_var", &[1]),
+        ("head.norm.weight", &[1]),
+    ];
+    let expected: Vec<(String, Vec<usize>)> =
+        expected.iter().map(|(name, shape)| (name.to_string(), shape.to_vec())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_run_that_diverges_names_the_step_and_keeps_what_was_there() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let output = program()
+        .args(["train", "--adapter", "cpu", "--lr", "1e30", "--epochs", "1", "--max-steps", "40", "--run-dir"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the loss of step "), "{}", stderr(&output));
+    assert!(!folder.join("best.safetensors").exists());
+}
+
+/// Arguments, exit code, and what the message says.
+#[test]
+fn failures_say_what_to_do() {
+    let parent = tempfile::tempdir().unwrap();
+    let full = parent.path().join("full");
+    std::fs::create_dir(&full).unwrap();
+    std::fs::write(full.join("precious"), "do not lose me").unwrap();
+    let junk = parent.path().join("junk.safetensors");
+    std::fs::write(&junk, "not weights").unwrap();
+    let toml = parent.path().join("bad.toml");
+    std::fs::write(&toml, "learning-rate = 1\n").unwrap();
+    let (full, junk, toml) = (full.to_str().unwrap(), junk.to_str().unwrap(), toml.to_str().unwrap());
+    let empty = parent.path().to_str().unwrap();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["train", "--adapter", "no such card"], 4, "no adapter matches \"no such card\""),
+        (&["train", "--adapter", "99"], 4, "--adapter cpu"),
+        (&["train", "--model", "resnet"], 2, "the models are: sn-lenet5"),
+        (&["train", "--dataset", "mnits"], 2, "mnist"),
+        (&["train", "--dataset", "mnist", "--data-dir", empty], 3, "train-images"),
+        (&["train", "--batch-size", "0"], 2, "--batch-size"),
+        (&["train", "--batch-size", "1"], 2, "norm"),
+        (&["train", "--batch-size", "60000", "--adapter", "cpu"], 2, "--batch-size"),
+        (&["train", "--lr", "nan"], 2, "--lr"),
+        (&["train", "--margin", "0"], 2, "--margin"),
+        (&["train", "--run-dir", full], 2, "not empty"),
+        (&["train", "--init", junk, "--adapter", "cpu"], 3, "safetensors"),
+        (&["train", "--init", "/nonexistent/weights", "--adapter", "cpu"], 3, "/nonexistent/weights"),
+        (&["train", "--config", toml], 2, "learning-rate"),
+        (&["parity", "--adapter", "cpu", "--op", "conv3d"], 2, "conv2d"),
+        (&["train", "--run-dir", "/proc/nowhere", "--adapter", "cpu"], 6, "/proc/nowhere"),
+    ];
+    for (arguments, code, words) in cases {
+        let output = program().args(*arguments).current_dir(parent.path()).output().unwrap();
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {message}");
+        assert!(message.contains(words), "{arguments:?}: {message}");
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+    assert_eq!(std::fs::read_to_string(Path::new(full).join("precious")).unwrap(), "do not lose me");
+}
+
+#[test]
+fn a_driver_that_is_missing_is_no_reason_to_take_another() {
+    let output = program()
+        .args(["train", "--adapter", "vulkan"])
+        .env("VK_DRIVER_FILES", "/nonexistent")
+        .env("VK_ICD_FILENAMES", "/nonexistent")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("mesa-vulkan-drivers"), "{}", stderr(&output));
+}
+
+#[test]
+fn both_losses_and_all_layers_learn() {
+    for arguments in [
+        &["--loss", "hadsell"][..],
+        &["--activation", "tanh", "--pool", "average"],
+        &["--activation", "sigmoid", "--lr", "0.003"],
+        &["--distance", "l1", "--margin", "0.9"],
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        let common = ["--adapter", "cpu", "--epochs", "2"];
+        let (_, summary) = train(parent.path(), "run", &[arguments, &common].concat());
+        let accuracy = summary["test_accuracy"].as_f64().unwrap();
+        assert!(accuracy > 80.0, "{arguments:?}: test pairs {accuracy} %");
+    }
+}
+
+/// The head's first weight is -1: a positive one would leave half of all seeds at 50 %.
+#[test]
+fn ten_seeds_of_500_mnist_steps_all_learn() {
+    let Some(data) = real_data() else { return };
+    let parent = tempfile::tempdir().unwrap();
+    for seed in 0..10 {
+        let seed = seed.to_string();
+        let arguments = ["--dataset", "mnist", "--data-dir", data.to_str().unwrap(), "--adapter", "cpu"];
+        let (_, summary) = train(
+            parent.path(),
+            &seed,
+            &[&arguments[..], &["--epochs", "1", "--max-steps", "500", "--seed", &seed]].concat(),
+        );
+        let accuracy = summary["test_accuracy"].as_f64().unwrap();
+        println!("seed {seed}: test pairs {accuracy:.2} % after 500 steps");
+        assert!(accuracy > 90.0, "seed {seed}: test pairs {accuracy} % after 500 steps");
+    }
+}
