@@ -123,7 +123,8 @@ fn the_same_run_twice_gives_the_same_bits() {
 #[test]
 fn config_of_a_run_repeats_it() {
     let parent = tempfile::tempdir().unwrap();
-    let arguments = ["--adapter", "cpu", "--max-steps", "5", "--epochs", "1", "--batch-size", "16", "--lr", "0.002"];
+    let arguments =
+        ["--adapter", "cpu", "--max-steps", "5", "--epochs", "1", "--batch-size", "16", "--lr", "0.002"];
     let (first, _) = train(parent.path(), "first", &arguments);
     let config = first.join("config.toml");
     let (second, _) = train(parent.path(), "second", &["--config", config.to_str().unwrap()]);
@@ -131,7 +132,8 @@ fn config_of_a_run_repeats_it() {
     assert_eq!(read(&first, "best.safetensors"), read(&second, "best.safetensors"));
     assert_eq!(read(&first, "config.toml"), read(&second, "config.toml"));
     // A flag beside the file wins.
-    let (_, third) = train(parent.path(), "third", &["--config", config.to_str().unwrap(), "--max-steps", "3"]);
+    let (_, third) =
+        train(parent.path(), "third", &["--config", config.to_str().unwrap(), "--max-steps", "3"]);
     assert_eq!(third["steps"], 3);
 }
 
@@ -140,7 +142,8 @@ fn weights_start_another_run() {
     let parent = tempfile::tempdir().unwrap();
     let (first, _) = train(parent.path(), "first", &["--adapter", "cpu", "--epochs", "1"]);
     let weights = first.join("best.safetensors");
-    let init = ["--init", weights.to_str().unwrap(), "--adapter", "cpu", "--epochs", "1", "--max-steps", "10"];
+    let init =
+        ["--init", weights.to_str().unwrap(), "--adapter", "cpu", "--epochs", "1", "--max-steps", "10"];
     let (_, second) = train(parent.path(), "second", &init);
     let accuracy = second["val_accuracy"].as_f64().unwrap();
     assert!(accuracy > 95.0, "went on from 98 % or so, but has {accuracy} %");
@@ -182,7 +185,18 @@ fn a_run_that_diverges_names_the_step_and_keeps_what_was_there() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("run");
     let output = program()
-        .args(["train", "--adapter", "cpu", "--lr", "1e30", "--epochs", "1", "--max-steps", "40", "--run-dir"])
+        .args([
+            "train",
+            "--adapter",
+            "cpu",
+            "--lr",
+            "1e30",
+            "--epochs",
+            "1",
+            "--max-steps",
+            "40",
+            "--run-dir",
+        ])
         .arg(&folder)
         .output()
         .unwrap();

@@ -34,6 +34,12 @@ const SEED: u64 = 0;
 /// Relative difference of the loss that one step may make: some 2,000 roundings in a row, the
 /// longest chain of a step, that mostly cancel.
 const STEP_LOSS: f64 = 1e-5;
+/// Norm of the difference of a gradient, beside the gradient's: the distances of a batch err by some
+/// 1e-7, and the head's norm divides that by their deviation.
+const STEP_GRADIENT: f64 = 1e-4;
+/// The same with kinks: each time a value within rounding of one falls to the other side, one of the
+/// ten thousands of terms of a gradient is there on one side only.
+const STEP_GRADIENT_WITH_KINKS: f64 = 1e-2;
 /// After 50 free steps without kinks: nothing amplifies what the steps add up to.
 const FREE_LOSS: f64 = 1e-5;
 
@@ -168,26 +174,57 @@ fn losses(executor: &mut dyn Executor, slots: &[Slot]) -> Result<Vec<f64>, Execu
     Ok(losses)
 }
 
-/// Every step from the CPU's state: the losses must agree.
+/// Tanh and average pooling: nothing that rounding could push over an edge.
+fn smooth() -> ModelOptions {
+    ModelOptions { activation: ActivationKind::Tanh, pool: PoolKind::Average, ..ModelOptions::default() }
+}
+
+/// Every step from the CPU's state: loss and gradients must agree.
 fn synchronised(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+    let mut verdicts = each_step(subject, &ModelOptions::default(), "relu, max", STEP_GRADIENT_WITH_KINKS)?;
+    verdicts.extend(each_step(subject, &smooth(), "tanh, average", STEP_GRADIENT)?);
+    Ok(verdicts)
+}
+
+fn each_step(
+    subject: &Subject,
+    model: &ModelOptions,
+    title: &str,
+    allowed: f64,
+) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, (&ModelOptions::default(), 1e-8))?;
-    let mut verdict = verdict("synchronised", "50 steps of sn-lenet5");
+    let [mut cpu, mut other] = material.executors(subject, (model, 1e-8))?;
+    let mut of_loss = verdict("synchronised", &format!("loss of 50 steps of sn-lenet5, {title}"));
+    let mut of_gradients = verdict("synchronised", &format!("gradients of 50 steps of sn-lenet5, {title}"));
+    let parameters = cpu.plan().parameters.iter();
+    let names: Vec<String> =
+        parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
     for (step, slot) in epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE).into_iter().enumerate() {
         let state = setup::read_all(cpu.as_mut(), true)?;
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
-        look(&mut verdict, "loss", step, [expected, found], STEP_LOSS * expected);
+        look(&mut of_loss, "loss", step, [expected, found], STEP_LOSS * expected);
+        for layer in names.chunks_exact(2) {
+            // The terms of a bias's gradient cancel; its layer's weight shows their size.
+            let size = norm(&cpu.read(&layer[0])?).max(norm(&cpu.read(&layer[1])?));
+            for name in layer {
+                let (expected, found) = (cpu.read(name)?, other.read(name)?);
+                let difference: Vec<f32> = expected.iter().zip(&found).map(|(a, b)| a - b).collect();
+                look(&mut of_gradients, name, step, [norm(&difference), 0.0], allowed * size);
+            }
+        }
     }
-    Ok(vec![verdict])
+    Ok(vec![of_loss, of_gradients])
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
 
 /// Fifty steps from the same start, without kinks and with an eps that drowns the noise of true zeros.
 fn free(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
-    let smooth =
-        ModelOptions { activation: ActivationKind::Tanh, pool: PoolKind::Average, ..ModelOptions::default() };
-    let [mut cpu, mut other] = material.executors(subject, (&smooth, 1e-4))?;
+    let [mut cpu, mut other] = material.executors(subject, (&smooth(), 1e-4))?;
     let slots = epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
     let mut verdict = verdict("free", "50 steps of sn-lenet5, tanh, average, eps 1e-4");
