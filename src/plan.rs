@@ -5,11 +5,14 @@
 
 mod build;
 mod liveness;
+mod phases;
+mod subnet;
 
 use crate::data::Shape;
 use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, View};
 
-pub use build::{NORM_EPS, build};
+pub use build::build;
+pub use phases::NORM_EPS;
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
 #[repr(C)]

@@ -292,3 +292,29 @@ fn ten_seeds_of_500_mnist_steps_all_learn() {
         assert!(accuracy > 90.0, "seed {seed}: test pairs {accuracy} % after 500 steps");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_saved() {
+    use std::time::Duration;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let mut child = program()
+        .args(["train", "--adapter", "cpu", "--epochs", "100000", "--run-dir"])
+        .arg(&folder)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while std::fs::metadata(folder.join("metrics.jsonl")).map_or(0, |file| file.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "ended by itself");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["interrupted"], true);
+    let last = std::fs::read(folder.join("last.safetensors")).unwrap();
+    assert!(safetensors::SafeTensors::deserialize(&last).unwrap().tensor("fc1.weight.first_moment").is_ok());
+}

@@ -1,1 +1,104 @@
+use super::*;
+use crate::model::{ModelOptions, network};
+use crate::ops::{Access, contrastive::Convention};
 
+fn plan(batch_size: usize, max_binding: usize, layout: Layout) -> Result<Plan, PlanError> {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+    let capacity = Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 };
+    build(
+        &network,
+        &PlanOptions {
+            batch_size,
+            convention: Convention::Similarity,
+            margin: 1.0,
+            adam: AdamOptions::default(),
+            capacity,
+            max_binding,
+            layout,
+        },
+    )
+}
+
+#[test]
+fn sn_lenet5_has_its_parameters() {
+    let plan = plan(64, usize::MAX / 8, Layout::Plain).unwrap();
+    assert_eq!((plan.trainable(), plan.state()), (60_860, 2));
+    assert_eq!(plan.tensor("fc1.weight").unwrap().shape, [120, 400]);
+    // 0.289 GFLOP in convolutions and dense layers, and a little for everything else.
+    let flops = plan.flops_per_step();
+    assert!((285_000_000..300_000_000).contains(&flops), "{flops}");
+}
+
+#[test]
+fn nothing_binds_more_than_the_limit() {
+    for max_binding in [64 << 10, 100_000, 1 << 20] {
+        let plan = plan(9, max_binding, Layout::Plain).unwrap();
+        for step in Plan::phases().into_iter().flat_map(|phase| plan.steps(phase)) {
+            for operand in &step.operands {
+                assert!(4 * operand.view.len <= max_binding, "{} of {}", operand.name, step.layer);
+                assert_eq!(operand.view.offset * 4 % 256, 0, "{} of {}", operand.name, step.layer);
+                assert!(operand.view.range().end <= plan.buffer(operand.view.buffer).len);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_split_plan_computes_as_much_as_a_whole_one() {
+    let whole = plan(9, usize::MAX / 8, Layout::Plain).unwrap();
+    let split = plan(9, 64 << 10, Layout::Plain).unwrap();
+    assert!(split.train.len() > 5 * whole.train.len());
+    let matmuls = |plan: &Plan| -> u64 {
+        plan.train.iter().filter(|s| ["conv2d", "dense"].contains(&s.op)).map(|s| s.flops).sum()
+    };
+    assert_eq!(matmuls(&whole), matmuls(&split));
+}
+
+#[test]
+fn what_cannot_fit_is_refused() {
+    let error = plan(64, 10_000, Layout::Plain).unwrap_err();
+    assert!(matches!(error, PlanError::TooLarge { limit: 10_000, .. }), "{error}");
+    assert!(matches!(plan(0, 1 << 20, Layout::Plain), Err(PlanError::Batch { pairs: 0, .. })));
+    assert!(matches!(plan(1, 1 << 20, Layout::Plain), Err(PlanError::Batch { pairs: 1, .. })));
+}
+
+/// A value must stay where it is until its last reader has run.
+#[test]
+fn shared_memory_overwrites_nothing_that_is_still_read() {
+    let plan = plan(9, 64 << 10, Layout::Plain).unwrap();
+    // The buffers hold one tensor at a time: follow who wrote what each step reads.
+    for phase in Plan::phases() {
+        let mut written_by: std::collections::HashMap<usize, (usize, usize)> = Default::default();
+        for (number, step) in plan.steps(phase).iter().enumerate() {
+            for operand in &step.operands {
+                let buffer = operand.view.buffer.0;
+                if plan.buffers[buffer].role != Role::Activations {
+                    continue;
+                }
+                match operand.access {
+                    Access::Write => {
+                        written_by.insert(buffer, (number, operand.view.len));
+                    }
+                    Access::Read => {
+                        let (_, len) = written_by[&buffer];
+                        assert_eq!(len, operand.view.len, "step {number} reads what another left");
+                    }
+                }
+            }
+        }
+    }
+    let separate: usize = plan.train.iter().flat_map(|s| &s.operands).map(|o| 4 * o.view.len).sum();
+    assert!(plan.memory() < separate / 2);
+}
+
+#[test]
+fn layouts_convert_there_and_back() {
+    for images in [1, 15, 16, 17, 40] {
+        let plain: Vec<u32> = (0..images as u32 * 3).collect();
+        let stored = from_plain(&plain, Layout::Interleaved, images, u32::MAX);
+        assert_eq!(stored.len(), Layout::Interleaved.len(images, 3));
+        assert_eq!(stored[16], 1, "value 1 of image 0 stands behind value 0 of 16 images");
+        assert_eq!(to_plain(&stored, Layout::Interleaved, images, 3), plain);
+    }
+}

@@ -1,0 +1,245 @@
+//! The three phases of a plan: training, embedding, scoring.
+
+use super::PlanError;
+use super::build::{ALIGN, Builder, Fixed, Steps};
+use crate::data::Shape;
+use crate::model::Network;
+use crate::ops::adam::{Adam, AdamViews};
+use crate::ops::batch_norm::{BatchNorm, NormViews};
+use crate::ops::contrastive::Contrastive;
+use crate::ops::distance::Distance;
+use crate::ops::gather::Gather;
+use crate::ops::head::Head;
+use crate::ops::rows::Rows;
+use crate::ops::{Layout, Step, View};
+
+/// Squared distance below which the gradient is 0 (equation 1 with its clamp).
+const SQUARED_FLOOR: f32 = 1e-7;
+/// The head's norm, as PyTorch's defaults.
+pub const NORM_EPS: f32 = 1e-5;
+const NORM_MOMENTUM: f32 = 0.1;
+
+impl Builder<'_> {
+    /// Bytes to numbers: one launch for each window of the data set.
+    fn gather(
+        windows: &[(View, usize, usize)],
+        input: Shape,
+        (branches, first, images): (usize, usize, usize),
+        index: View,
+        y: View,
+    ) -> Vec<Step> {
+        let launch = |&(data, first_resident, resident): &(View, usize, usize)| {
+            Gather {
+                images: images as u32,
+                pixels: input.len() as u32,
+                branches: branches as u32,
+                first: first as u32,
+                first_resident: first_resident as u32,
+                resident: resident as u32,
+            }
+            .forward(data, index, y)
+        };
+        windows.iter().map(launch).collect()
+    }
+
+    pub(super) fn train_steps(
+        &mut self,
+        network: &Network,
+        windows: &[(View, usize, usize)],
+        fixed: &Fixed,
+        piece: usize,
+        features: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let pairs = self.options.batch_size;
+        let mut steps = Steps::default();
+        let distances = self.temporary(Layout::Plain, 1, pairs);
+        let mut pieces = Vec::new();
+        for first in (0..pairs).step_by(piece) {
+            let count = piece.min(pairs - first);
+            let images = 2 * count;
+            let x = self.activation(images, network.input.len());
+            let place = (2, first, images);
+            steps.add("input", Self::gather(windows, network.input, place, fixed.pairs_index, x));
+            let views = self.forward(&mut steps, fixed, images, x)?;
+            let distance = distance(network, count, features, first);
+            let embedding = views[views.len() - 1];
+            steps.add("distance", vec![distance.forward(embedding, distances)]);
+            pieces.push((distance, views));
+        }
+        let ddistances = self.compare_and_lose(&mut steps, network, fixed, distances);
+        for (number, (distance, views)) in pieces.into_iter().enumerate() {
+            let images = 2 * distance.pairs as usize;
+            let embedding = views[views.len() - 1];
+            let dembedding = self.activation(images, features);
+            steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
+            self.backward(&mut steps, fixed, (images, number > 0), &views, dembedding)?;
+        }
+        steps.add("adam", self.adam(fixed));
+        Ok(steps.0)
+    }
+
+    /// Head and loss, forward and back. Returns the gradient of the distances.
+    fn compare_and_lose(
+        &mut self,
+        steps: &mut Steps,
+        network: &Network,
+        fixed: &Fixed,
+        distances: View,
+    ) -> View {
+        let pairs = self.options.batch_size;
+        let loss = Contrastive {
+            pairs: pairs as u32,
+            margin: self.options.margin,
+            convention: self.options.convention,
+        };
+        let ddistances = self.temporary(Layout::Plain, 1, pairs);
+        if !network.comparison.head {
+            steps.add(
+                "loss",
+                vec![
+                    loss.forward(distances, fixed.pairs_same, fixed.history),
+                    loss.backward(distances, fixed.pairs_same, ddistances),
+                ],
+            );
+            return ddistances;
+        }
+        let mut scalars = || self.temporary(Layout::Plain, 1, pairs);
+        let (normed, similarities) = (scalars(), scalars());
+        let (dnormed, dsimilarities) = (scalars(), scalars());
+        let saved = self.temporary(Layout::Plain, 1, 2);
+        let (norm, views) = (norm(pairs), self.norm_views(fixed));
+        let head = Head { pairs: pairs as u32 };
+        let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
+        let [dweight, dbias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.gradients));
+        let [dscale, dshift] = ["head.norm.weight", "head.norm.bias"].map(|n| self.named(n, fixed.gradients));
+        steps.add("head.norm", vec![norm.forward(distances, &views, saved, normed)]);
+        steps.add("head.fc", vec![head.forward(normed, weight, bias, similarities)]);
+        steps.add(
+            "loss",
+            vec![
+                loss.forward(similarities, fixed.pairs_same, fixed.history),
+                loss.backward(similarities, fixed.pairs_same, dsimilarities),
+            ],
+        );
+        steps.add(
+            "head.fc",
+            vec![
+                head.backward_weight(normed, similarities, dsimilarities, dweight, dbias),
+                head.backward_input(similarities, dsimilarities, weight, dnormed),
+            ],
+        );
+        steps.add(
+            "head.norm",
+            vec![
+                norm.backward_weight(distances, dnormed, saved, dscale, dshift),
+                norm.backward_input(distances, dnormed, views.weight, saved, dscale, dshift, ddistances),
+            ],
+        );
+        ddistances
+    }
+
+    fn norm_views(&self, fixed: &Fixed) -> NormViews {
+        NormViews {
+            weight: self.named("head.norm.weight", fixed.parameters),
+            bias: self.named("head.norm.bias", fixed.parameters),
+            running_mean: self.named("head.norm.running_mean", fixed.state),
+            running_var: self.named("head.norm.running_var", fixed.state),
+        }
+    }
+
+    /// All parameters in one launch, or as few as a binding allows.
+    fn adam(&self, fixed: &Fixed) -> Vec<Step> {
+        let adam = self.options.adam;
+        let total = self.buffers[fixed.parameters.0].len;
+        let window = (self.options.max_binding / 4 / ALIGN * ALIGN).max(ALIGN);
+        (0..total)
+            .step_by(window)
+            .map(|offset| {
+                let count = window.min(total - offset);
+                let view = |buffer| View::plain(buffer, offset, count);
+                Adam {
+                    count: count as u32,
+                    beta1: adam.beta1 as f32,
+                    rest1: (1.0 - adam.beta1) as f32,
+                    beta2: adam.beta2 as f32,
+                    rest2: (1.0 - adam.beta2) as f32,
+                    eps: adam.eps,
+                }
+                .forward(&AdamViews {
+                    gradient: view(fixed.gradients),
+                    parameter: view(fixed.parameters),
+                    first_moment: view(fixed.first_moments),
+                    second_moment: view(fixed.second_moments),
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn embed_steps(
+        &mut self,
+        network: &Network,
+        windows: &[(View, usize, usize)],
+        fixed: &Fixed,
+        images: usize,
+        features: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let mut steps = Steps::default();
+        let x = self.activation(images, network.input.len());
+        steps.add("input", Self::gather(windows, network.input, (1, 0, images), fixed.embed_index, x));
+        let views = self.forward(&mut steps, fixed, images, x)?;
+        let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
+        steps.add("embedding", vec![rows.store(views[views.len() - 1], fixed.embeddings)]);
+        Ok(steps.0)
+    }
+
+    pub(super) fn score_steps(
+        &mut self,
+        network: &Network,
+        fixed: &Fixed,
+        pairs: usize,
+        features: usize,
+    ) -> Vec<Step> {
+        let mut steps = Steps::default();
+        let embeddings = self.activation(2 * pairs, features);
+        let rows = Rows { rows: 2 * pairs as u32, features: features as u32, branches: 2 };
+        steps.add("embedding", vec![rows.load(fixed.embeddings, fixed.score_index, embeddings)]);
+        let distances = self.temporary(Layout::Plain, 1, pairs);
+        let scalar = Rows { rows: pairs as u32, features: 1, branches: 1 };
+        steps.add(
+            "distance",
+            vec![
+                distance(network, pairs, features, 0).forward(embeddings, distances),
+                scalar.store(distances, fixed.distances),
+            ],
+        );
+        if network.comparison.head {
+            let normed = self.temporary(Layout::Plain, 1, pairs);
+            let similarities = self.temporary(Layout::Plain, 1, pairs);
+            let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
+            steps.add("head.norm", vec![norm(pairs).infer(distances, &self.norm_views(fixed), normed)]);
+            steps.add(
+                "head.fc",
+                vec![
+                    Head { pairs: pairs as u32 }.forward(normed, weight, bias, similarities),
+                    scalar.store(similarities, fixed.similarities),
+                ],
+            );
+        }
+        steps.0
+    }
+}
+
+fn norm(pairs: usize) -> BatchNorm {
+    BatchNorm { images: pairs as u32, channels: 1, spatial: 1, eps: NORM_EPS, momentum: NORM_MOMENTUM }
+}
+
+fn distance(network: &Network, pairs: usize, features: usize, first: usize) -> Distance {
+    Distance {
+        pairs: pairs as u32,
+        features: features as u32,
+        first: first as u32,
+        kind: network.comparison.distance,
+        squared_floor: SQUARED_FLOOR,
+        accumulate: false,
+    }
+}
