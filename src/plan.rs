@@ -9,7 +9,7 @@ mod phases;
 mod subnet;
 
 use crate::data::Shape;
-use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, View};
+use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
 pub use build::build;
 pub use phases::NORM_EPS;
@@ -256,33 +256,17 @@ impl Plan {
 
 /// Values of `images` images of `values` values each, taken out of the layout they are stored in.
 pub fn to_plain<T: Copy>(stored: &[T], layout: Layout, images: usize, values: usize) -> Vec<T> {
-    match layout {
-        Layout::Plain => stored[..images * values].to_vec(),
-        Layout::Interleaved => (0..images)
-            .flat_map(|image| {
-                let group = image / INTERLEAVE * values;
-                (0..values).map(move |v| stored[(group + v) * INTERLEAVE + image % INTERLEAVE])
-            })
-            .collect(),
-    }
+    (0..images).flat_map(|image| (0..values).map(move |v| stored[layout.place(image, v, values)])).collect()
 }
 
 /// The inverse of [`to_plain`]; padding is filled with `padding`.
 pub fn from_plain<T: Copy>(plain: &[T], layout: Layout, images: usize, padding: T) -> Vec<T> {
-    match layout {
-        Layout::Plain => plain.to_vec(),
-        Layout::Interleaved => {
-            let values = plain.len() / images;
-            let mut stored = vec![padding; layout.len(images, values)];
-            for image in 0..images {
-                let group = image / INTERLEAVE * values;
-                for v in 0..values {
-                    stored[(group + v) * INTERLEAVE + image % INTERLEAVE] = plain[image * values + v];
-                }
-            }
-            stored
-        }
+    let values = plain.len() / images;
+    let mut stored = vec![padding; layout.len(images, values)];
+    for (at, &value) in plain.iter().enumerate() {
+        stored[layout.place(at / values, at % values, values)] = value;
     }
+    stored
 }
 
 #[cfg(test)]

@@ -203,6 +203,23 @@ fn a_run_that_diverges_names_the_step_and_keeps_what_was_there() {
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(stderr(&output).contains("the loss of step "), "{}", stderr(&output));
     assert!(!folder.join("best.safetensors").exists());
+    // The loss of the only step is looked at before the step that ruins the weights.
+    let late =
+        ["train", "--adapter", "cpu", "--lr", "1e30", "--epochs", "1", "--max-steps", "1", "--run-dir"];
+    let folder = parent.path().join("late");
+    let output = program().args(late).arg(&folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(!folder.join("best.safetensors").exists());
+}
+
+#[test]
+fn a_refused_command_leaves_the_folder_for_the_corrected_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let refused = ["train", "--adapter", "cpu", "--batch-size", "60000", "--run-dir"];
+    let output = program().args(refused).arg(&folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    train(parent.path(), "run", &["--adapter", "cpu", "--epochs", "1", "--max-steps", "2"]);
 }
 
 /// Arguments, exit code, and what the message says.
@@ -229,6 +246,8 @@ fn failures_say_what_to_do() {
         (&["train", "--batch-size", "60000", "--adapter", "cpu"], 2, "--batch-size"),
         (&["train", "--lr", "nan"], 2, "--lr"),
         (&["train", "--margin", "0"], 2, "--margin"),
+        (&["train", "--epochs", "0"], 2, "--epochs"),
+        (&["train", "--seed", "18446744073709551615"], 2, "--seed"),
         (&["train", "--run-dir", full], 2, "not empty"),
         (&["train", "--init", junk, "--adapter", "cpu"], 3, "safetensors"),
         (&["train", "--init", "/nonexistent/weights", "--adapter", "cpu"], 3, "/nonexistent/weights"),

@@ -49,6 +49,10 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject) {
         }));
     }
     for (name, compare) in COMPARISONS {
+        // The CPU has no launches to stop between; tests/golden holds its whole steps to f64.
+        if name.starts_with("traced") && matches!(subject, Subject::Cpu) {
+            continue;
+        }
         let (subject, label) = (subject.clone(), label.to_string());
         trials.push(Trial::test(format!("{label}: training/{name}"), move || {
             let verdicts = compare(&subject).map_err(|error| error.to_string())?;

@@ -165,6 +165,15 @@ impl Config {
         positive("lr", self.lr)?;
         positive("adam-eps", f64::from(self.adam_eps))?;
         positive("margin", f64::from(self.margin))?;
+        for (flag, value) in
+            [("seed", self.seed), ("epochs", self.epochs), ("max-steps", self.max_steps.unwrap_or(1))]
+        {
+            // config.toml, which must repeat the run, has no larger integers.
+            if value > i64::MAX as u64 || (value == 0 && flag != "seed") {
+                let least = u64::from(flag != "seed");
+                return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
+            }
+        }
         if self.batch_size == 0 || self.batch_size > 1 << 16 {
             let size = self.batch_size;
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));

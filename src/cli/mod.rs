@@ -67,13 +67,16 @@ fn quiet_drivers() {
 
 /// Prints one JSON object to stdout.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    use std::io::Write;
     let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.to_string()))?;
-    writeln!(std::io::stdout(), "{json}").map_err(|error| Failure::Output(format!("stdout: {error}")))
+    print_line(&json)
 }
 
 /// Prints a line of a table to stdout.
 fn print_line(line: &str) -> Result<(), Failure> {
     use std::io::Write;
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::Output(format!("stdout: {error}")))
+    match writeln!(std::io::stdout(), "{line}") {
+        // Whoever reads has had enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::Output(format!("stdout: {error}"))),
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::config::Config;
+use super::config::{Config, Loss, PlanKind};
 use super::open::Target;
 use super::{Failure, print_json, print_line};
 use crate::data::Shape;
@@ -15,8 +15,21 @@ use crate::plan::{Capacity, Plan};
 
 #[derive(Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    config: Config,
+    /// Network
+    #[arg(long, default_value = "sn-lenet5")]
+    model: String,
+    /// Pairs of a training step
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Loss
+    #[arg(long, default_value = "contrastive")]
+    loss: Loss,
+    /// How the training step is cut into launches
+    #[arg(long, default_value = "auto")]
+    plan: PlanKind,
+    /// auto, cpu, a backend, an index from `adapters`, or part of a name
+    #[arg(long, default_value = "auto")]
+    adapter: String,
     /// Print JSON to stdout
     #[arg(long)]
     json: bool,
@@ -26,10 +39,17 @@ pub struct Arguments {
 const MNIST: Capacity = Capacity { images: 70_000, pairs: 96_000, embeddings: 24_000, scores: 24_000 };
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    arguments.config.check()?;
-    let target = Target::open(&arguments.config.adapter)?;
+    let config = Config {
+        model: arguments.model.clone(),
+        batch_size: arguments.batch_size,
+        loss: arguments.loss,
+        plan: arguments.plan,
+        ..Config::default()
+    };
+    config.check()?;
+    let target = Target::open(&arguments.adapter)?;
     let input = Shape { channels: 1, height: 28, width: 28 };
-    let plan = target.plan(&arguments.config, input, MNIST)?;
+    let plan = target.plan(&config, input, MNIST)?;
     if arguments.json {
         print_json(&describe(&plan))?;
         return Ok(ExitCode::SUCCESS);

@@ -15,7 +15,7 @@ use super::{Failure, print_json};
 use crate::data::{self, Dataset, Split};
 use crate::executor::AdapterInfo;
 use crate::plan::{Capacity, Plan};
-use crate::train::{RunError, Schedule, Summary, Trainer, checkpoint, setup};
+use crate::train::{self, RunError, Schedule, Summary, Trainer, checkpoint, setup};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -47,6 +47,10 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         eprintln!("warning: {warning}");
     }
     let split = data::split(&dataset, config.seed);
+    train::run::check(&dataset, &split, config.seed, config.batch_size)?;
+    if let Some(folder) = &arguments.run_dir {
+        prepare_folder(folder)?;
+    }
     let plan = target.plan(&config, dataset.shape, capacity(&dataset, &split))?;
     // Weights are checked before a folder is made for them.
     let weights = match &config.init {
@@ -59,12 +63,17 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
     setup::upload_images(executor.as_mut(), &dataset)?;
     setup::write_all(executor.as_mut(), &weights)?;
     let folder = match arguments.run_dir {
-        Some(folder) => given_folder(folder)?,
+        Some(folder) => folder,
         None => new_folder(Path::new("runs"), &config)?,
     };
     write(&folder.join("config.toml"), &config.to_toml()?)?;
     // A second handler cannot be set when the library is used for several runs in one process.
-    let _ = ctrlc::set_handler(|| progress::INTERRUPTED.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(|| {
+        // The first asks for an orderly end; whoever asks again does not want to wait for it.
+        if progress::INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
     let metadata = metadata(&config, executor.plan());
     let schedule = Schedule {
         epochs: config.epochs,
@@ -139,18 +148,18 @@ fn metadata(config: &Config, plan: &Plan) -> BTreeMap<String, String> {
     .into()
 }
 
-/// A folder that the user named: new, or empty.
-fn given_folder(folder: PathBuf) -> Result<PathBuf, Failure> {
-    let unwritable = |source| Failure::Run(RunError::Write { path: folder.clone(), source });
-    std::fs::create_dir_all(&folder).map_err(unwritable)?;
-    let mut entries = std::fs::read_dir(&folder).map_err(unwritable)?;
+/// Makes a folder that the user named, unless it is there and empty.
+fn prepare_folder(folder: &Path) -> Result<(), Failure> {
+    let unwritable = |source| Failure::Run(RunError::Write { path: folder.to_path_buf(), source });
+    std::fs::create_dir_all(folder).map_err(unwritable)?;
+    let mut entries = std::fs::read_dir(folder).map_err(unwritable)?;
     if entries.next().is_some() {
         return Err(Failure::Usage(format!(
             "--run-dir {}: the folder is not empty; name a new one, so that no earlier run is lost",
             folder.display()
         )));
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// The next free folder, as in `runs/3-sn-lenet5-glyphs`.
@@ -162,9 +171,16 @@ fn new_folder(parent: &Path, config: &Config) -> Result<PathBuf, Failure> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.split('-').next()?.parse::<u64>().ok())
         .max()
         .unwrap_or(0);
-    let folder = parent.join(format!("{}-{}-{}", taken + 1, config.model, config.dataset));
-    std::fs::create_dir(&folder).map_err(|source| unwritable(&folder, source))?;
-    Ok(folder)
+    for number in taken + 1.. {
+        let folder = parent.join(format!("{number}-{}-{}", config.model, config.dataset));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            // Another run was quicker.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unwritable(&folder, error)),
+        }
+    }
+    unreachable!("numbers do not end")
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

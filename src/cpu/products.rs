@@ -76,7 +76,8 @@ impl Correlation<'_> {
                         sums[o][p] = S::multiply_add(weights[o], value, sums[o][p]);
                     }
                 }
-                weight = weight.add(self.weight_tap);
+                // Behind the last tap it may point anywhere; nothing is read there.
+                weight = weight.wrapping_add(self.weight_tap);
             }
             let y = self.y.as_mut_ptr().add(o0 * self.y_output + i * self.y_row + j0 * self.y_column + lane);
             for (o, row) in sums.iter().enumerate() {
@@ -167,13 +168,17 @@ pub struct OuterProducts<'a> {
 
 impl OuterProducts<'_> {
     fn check(&self) {
-        if self.outputs == 0 || self.taps == 0 || self.rows == 0 || self.columns == 0 {
+        if self.outputs == 0 || self.taps == 0 {
             return;
         }
-        let [o, q, i, j] = [self.outputs - 1, self.taps - 1, self.rows - 1, self.columns - 1];
+        let [o, q] = [self.outputs - 1, self.taps - 1];
+        assert!(o * self.dweight_output + q < self.dweight.len());
+        if self.rows == 0 || self.columns == 0 {
+            return;
+        }
+        let [i, j] = [self.rows - 1, self.columns - 1];
         assert!(o * self.dy_output + i * self.dy_row + j * self.dy_column + INTERLEAVE <= self.dy.len());
         assert!(q * self.x_tap + i * self.x_row + j * self.x_column + INTERLEAVE <= self.x.len());
-        assert!(o * self.dweight_output + q < self.dweight.len());
     }
 
     /// Adds `O` outputs by `Q` taps.

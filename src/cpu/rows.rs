@@ -1,10 +1,11 @@
 //! Rows of a resident table on the CPU.
 
 use super::{Io, Real};
+use crate::ops::Layout;
 use crate::ops::rows::Rows;
 
-/// `at(row, feature)` is the place of a value in the batch.
-fn load<T: Real>(rows: &Rows, io: &mut Io<'_, T>, at: impl Fn(usize, usize) -> usize) {
+/// `batch` is the layout of the batch; the table is plain.
+fn load<T: Real>(rows: &Rows, io: &mut Io<'_, T>, batch: Layout) {
     let (table, index, y) = (io.read("table"), io.words("index"), io.write("y"));
     let (branches, features) = (rows.branches as usize, rows.features as usize);
     let group = (rows.rows / rows.branches) as usize;
@@ -12,53 +13,43 @@ fn load<T: Real>(rows: &Rows, io: &mut Io<'_, T>, at: impl Fn(usize, usize) -> u
         let position = io.slot.first as usize + (m % group).min(io.slot.count as usize - 1);
         let row = index[position * branches + m / group] as usize;
         for (f, &value) in table[row * features..][..features].iter().enumerate() {
-            y[at(m, f)] = value;
+            y[batch.place(m, f, features)] = value;
         }
     }
 }
 
-fn store<T: Real>(rows: &Rows, io: &mut Io<'_, T>, at: impl Fn(usize, usize) -> usize) {
+fn store<T: Real>(rows: &Rows, io: &mut Io<'_, T>, batch: Layout) {
     let (x, stored) = (io.read("x"), io.write("stored"));
     let (first, features) = (io.slot.first as usize, rows.features as usize);
     for m in 0..rows.rows.min(io.slot.count) as usize {
         for (f, value) in stored[(first + m) * features..][..features].iter_mut().enumerate() {
-            *value = x[at(m, f)];
+            *value = x[batch.place(m, f, features)];
         }
     }
 }
 
 /// One row behind the other.
 pub mod reference {
-    use super::{Io, Real, Rows};
+    use super::{Io, Layout, Real, Rows};
 
     pub fn load<T: Real>(rows: &Rows, io: &mut Io<'_, T>) {
-        let features = rows.features as usize;
-        super::load(rows, io, |m, f| m * features + f);
+        super::load(rows, io, Layout::Plain);
     }
 
     pub fn store<T: Real>(rows: &Rows, io: &mut Io<'_, T>) {
-        let features = rows.features as usize;
-        super::store(rows, io, |m, f| m * features + f);
+        super::store(rows, io, Layout::Plain);
     }
 }
 
-/// Embeddings interleaved by 16 in the batch; the table is plain, and single numbers are both.
+/// The batch interleaved by 16; the table is plain. Single numbers lie the same way in both layouts.
 pub mod fast {
-    use super::{Io, Rows, reference};
-    use crate::ops::INTERLEAVE;
-
-    fn interleaved(features: usize) -> impl Fn(usize, usize) -> usize {
-        move |m, f| (m / INTERLEAVE * features + f) * INTERLEAVE + m % INTERLEAVE
-    }
+    use super::{Io, Layout, Rows};
 
     pub fn load(rows: &Rows, io: &mut Io<'_, f32>) {
-        super::load(rows, io, interleaved(rows.features as usize));
+        super::load(rows, io, Layout::Interleaved);
     }
 
     pub fn store(rows: &Rows, io: &mut Io<'_, f32>) {
-        if rows.features == 1 {
-            return reference::store(rows, io);
-        }
-        super::store(rows, io, interleaved(rows.features as usize));
+        super::store(rows, io, Layout::Interleaved);
     }
 }

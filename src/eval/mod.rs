@@ -52,6 +52,10 @@ pub fn score(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<Vec<Score>, 
             }
         }
         let count = index.len() / 2;
+        if count == 0 {
+            let found = capacity.embeddings.min(capacity.scores);
+            return Err(ExecutorError::Length { name: "embeddings".into(), expected: 2, found });
+        }
         embed(executor, &images)?;
         executor.write_words("score.index", &index)?;
         let batch = executor.plan().score_batch;

@@ -152,28 +152,80 @@ pub fn choose(wanted: &str) -> Result<Choice, NoAdapter> {
         return Ok(Choice::Cpu);
     }
     let mut candidates = all();
-    let found = candidates.iter().map(Candidate::line).collect();
-    if wanted.eq_ignore_ascii_case("auto") {
-        candidates.retain(|candidate| !candidate.software());
-    } else if let Ok(index) = wanted.parse::<usize>() {
-        candidates.retain(|candidate| candidate.index == index);
-    } else {
-        let wanted = wanted.to_lowercase();
-        candidates.retain(|candidate| {
-            backend_name(candidate.info.backend) == wanted
-                || candidate.info.name.to_lowercase().contains(&wanted)
-        });
+    let known: Vec<_> = candidates
+        .iter()
+        .map(|candidate| (candidate.info.name.as_str(), candidate.info.backend, candidate.info.device_type))
+        .collect();
+    match select(wanted, &known) {
+        Some(index) => Ok(Choice::Gpu(Box::new(candidates.swap_remove(index)))),
+        None if wanted.eq_ignore_ascii_case("auto") => Ok(Choice::Cpu),
+        None => {
+            let found = candidates.iter().map(Candidate::line).collect();
+            Err(NoAdapter { wanted: wanted.into(), found })
+        }
     }
-    candidates.sort_by_key(|candidate| match candidate.info.device_type {
+}
+
+/// Position of the adapter that `wanted` means, of (name, backend, type).
+fn select(wanted: &str, known: &[(&str, wgpu::Backend, wgpu::DeviceType)]) -> Option<usize> {
+    let wanted = wanted.to_lowercase();
+    // A number beyond the list is part of a name, as in "4090".
+    if let Some(index) = wanted.parse().ok().filter(|&index| index < known.len()) {
+        return Some(index);
+    }
+    let is_backend = ["vulkan", "metal", "dx12", "gl", "webgpu"].contains(&wanted.as_str());
+    let matches = |&(name, backend, kind): &(&str, wgpu::Backend, wgpu::DeviceType)| {
+        if wanted == "auto" {
+            kind != wgpu::DeviceType::Cpu
+        } else if is_backend {
+            backend_name(backend) == wanted
+        } else {
+            name.to_lowercase().contains(&wanted)
+        }
+    };
+    let rank = |kind| match kind {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
-    });
-    match candidates.into_iter().next() {
-        Some(candidate) => Ok(Choice::Gpu(Box::new(candidate))),
-        None if wanted.eq_ignore_ascii_case("auto") => Ok(Choice::Cpu),
-        None => Err(NoAdapter { wanted: wanted.into(), found }),
+    };
+    (0..known.len()).filter(|&index| matches(&known[index])).min_by_key(|&index| rank(known[index].2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::select;
+    use wgpu::Backend::{Gl, Vulkan};
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu};
+
+    #[test]
+    fn the_adapter_asked_for_is_the_adapter_taken() {
+        let software =
+            [("llvmpipe", Vulkan, Cpu), ("Google SwiftShader", Vulkan, Cpu), ("llvmpipe", Gl, Cpu)];
+        let real = [
+            ("llvmpipe", Vulkan, Cpu),
+            ("Intel UHD", Vulkan, IntegratedGpu),
+            ("NVIDIA GeForce RTX 4090", Vulkan, DiscreteGpu),
+            ("NVIDIA GeForce RTX 4090", Gl, DiscreteGpu),
+        ];
+        for (wanted, known, expected) in [
+            ("auto", &software[..], None),
+            ("auto", &real, Some(2)),
+            ("vulkan", &software, Some(0)),
+            ("vulkan", &real, Some(2)),
+            ("gl", &software, Some(2)),
+            ("GL", &real, Some(3)),
+            ("swiftshader", &software, Some(1)),
+            ("intel", &real, Some(1)),
+            ("1", &real, Some(1)),
+            ("4090", &real, Some(2)),
+            ("7", &real, None),
+            ("metal", &real, None),
+            ("amd", &real, None),
+            ("vulkan", &[], None),
+        ] {
+            assert_eq!(select(wanted, known), expected, "{wanted} of {known:?}");
+        }
     }
 }

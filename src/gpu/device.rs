@@ -1,5 +1,6 @@
 //! An open device: what it is, what went wrong on it, and its compiled kernels.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use super::adapters::Candidate;
@@ -18,7 +19,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the adapter with WebGPU's default limits, raised only in how large a buffer may be.
+    /// Opens the adapter with no more than WebGPU's default limits, but buffers as large as it offers.
     ///
     /// # Errors
     /// If the adapter refuses.
@@ -89,7 +90,12 @@ impl Device {
             return Err(ExecutorError::OutOfMemory(format!("{what}: {error}")));
         }
         if let Some(error) = errors.into_iter().flatten().next() {
-            return Err(ExecutorError::Validation { what: what.into(), message: error.to_string() });
+            return Err(match of_wgpu(error) {
+                ExecutorError::Validation { message, .. } => {
+                    ExecutorError::Validation { what: what.into(), message }
+                }
+                other => other,
+            });
         }
         self.check()?;
         Ok(result)
@@ -98,9 +104,14 @@ impl Device {
     /// Waits until a submission is done.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), ExecutorError> {
         let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        let polled = self.device.poll(poll);
+        // wgpu panics where a device is lost while it is waited for; its own words are kept by then.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
         self.check()?;
-        polled.map(|_| ()).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ExecutorError::DeviceLost(error.to_string())),
+            Err(_) => Err(ExecutorError::DeviceLost("while the program waited for it".into())),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ attributes! {
 /// Results that one invocation keeps in registers: 4 channels by 8 neighbours, or 8 channels by 4 taps.
 const SHORT: usize = 4;
 const LONG: usize = 8;
+/// Iterations that store a block.
+const STORES: usize = SHORT * LONG;
 
 impl Conv2d {
     pub fn out_height(&self) -> usize {
@@ -79,7 +81,7 @@ impl Conv2d {
             self.constants(),
             &[("x", x), ("weight", weight), ("bias", bias)],
             &[("y", y)],
-            Cost::each(blocks, nested(&[self.in_channels, self.kernel, self.kernel]), self.flops()),
+            Cost::each(blocks, nested(&[self.in_channels, self.kernel, self.kernel]) + STORES, self.flops()),
         )
     }
 
@@ -94,7 +96,7 @@ impl Conv2d {
             self.constants(),
             &[("dy", dy), ("weight", weight)],
             &[("dx", dx)],
-            Cost::each(blocks, nested(&[self.out_channels, self.kernel, self.kernel]), self.flops()),
+            Cost::each(blocks, nested(&[self.out_channels, self.kernel, self.kernel]) + STORES, self.flops()),
         )
     }
 
@@ -103,7 +105,8 @@ impl Conv2d {
     pub fn backward_weight(&self, x: View, dy: View, parts: View) -> Step {
         let blocks =
             self.parts() * (self.out_channels as usize).div_ceil(LONG) * self.filter_len().div_ceil(SHORT);
-        let iterations = nested(&[self.images_per_part, self.out_height() as u32, self.out_width() as u32]);
+        let iterations =
+            nested(&[self.images_per_part, self.out_height() as u32, self.out_width() as u32]) + STORES;
         step(
             ("conv2d", "backward_weight"),
             self.constants(),

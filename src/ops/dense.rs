@@ -19,6 +19,8 @@ attributes! {
 
 /// Results that one invocation keeps in registers along each of two axes.
 const BLOCK: usize = 4;
+/// Iterations that store a block.
+const STORES: usize = BLOCK * BLOCK;
 
 impl Dense {
     /// Shape of `weight` [outputs, inputs] and of `bias` [outputs].
@@ -42,7 +44,7 @@ impl Dense {
             self.constants(),
             &[("x", x), ("weight", weight), ("bias", bias)],
             &[("y", y)],
-            Cost::each(Self::blocks(self.images, self.rows), self.inputs as usize, self.flops()),
+            Cost::each(Self::blocks(self.images, self.rows), self.inputs as usize + STORES, self.flops()),
         )
     }
 
@@ -53,7 +55,7 @@ impl Dense {
             self.constants(),
             &[("dy", dy), ("weight", weight)],
             &[("dx", dx)],
-            Cost::each(Self::blocks(self.images, self.inputs), self.rows as usize, self.flops()),
+            Cost::each(Self::blocks(self.images, self.inputs), self.rows as usize + STORES, self.flops()),
         )
     }
 
@@ -64,7 +66,7 @@ impl Dense {
             self.constants(),
             &[("x", x), ("dy", dy)],
             &[("dweight", dweight)],
-            Cost::each(Self::blocks(self.rows, self.inputs), self.images as usize, self.flops()),
+            Cost::each(Self::blocks(self.rows, self.inputs), self.images as usize + STORES, self.flops()),
         )
     }
 

@@ -77,6 +77,14 @@ pub enum Layout {
 pub const INTERLEAVE: usize = 16;
 
 impl Layout {
+    /// Where value `value` of the `values` of image `image` lies.
+    pub fn place(self, image: usize, value: usize, values: usize) -> usize {
+        match self {
+            Layout::Plain => image * values + value,
+            Layout::Interleaved => (image / INTERLEAVE * values + value) * INTERLEAVE + image % INTERLEAVE,
+        }
+    }
+
     /// Elements that `images` images of `values` values take.
     pub fn len(self, images: usize, values: usize) -> usize {
         match self {

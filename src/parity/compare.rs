@@ -60,7 +60,8 @@ impl Verdict {
             (0.0, true)
         } else {
             let error = (found - value).abs();
-            (error, error <= bound)
+            // A bound that is infinite bounds nothing.
+            (error, error <= bound && bound.is_finite())
         };
         let worse = error / bound > self.error / self.bound || self.worst_tensor.is_empty();
         if worse || (!within && self.pass) {

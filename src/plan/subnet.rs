@@ -9,7 +9,7 @@ use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
 use crate::ops::pool2d::Pool2d;
 use crate::ops::reduce::Reduce;
-use crate::ops::{BufferId, INTERLEAVE, Layout, View};
+use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, View};
 
 /// Partial convolution gradients that GPU threads share out: enough to fill a small GPU.
 const PARTS: usize = 32;
@@ -202,7 +202,10 @@ impl Builder<'_> {
             Layout::Interleaved => INTERLEAVE,
             Layout::Plain => {
                 let most = (self.options.max_binding / (4 * conv.weight_len())).clamp(1, PARTS);
-                images.div_ceil(most)
+                // A part's loops must fit the budget, however large the batch.
+                let of_an_image = 1 + conv.out_height() * (1 + conv.out_width());
+                let longest = (ITERATION_BUDGET as usize / 2 / of_an_image).max(1);
+                images.div_ceil(most).min(longest)
             }
         } as u32;
         conv

@@ -20,10 +20,18 @@ pub enum CheckpointError {
     Misfit { path: PathBuf, model: String, problems: Vec<String> },
 }
 
-/// Tensors by name, as f32.
+/// A tensor of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// What a weights file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    pub tensors: Vec<(String, Vec<f32>)>,
+    pub tensors: Vec<Loaded>,
     /// The file's metadata.
     pub metadata: BTreeMap<String, String>,
 }
@@ -102,7 +110,7 @@ pub fn load(path: &Path) -> Result<Weights, CheckpointError> {
         }
         let values =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        tensors.push((name, values));
+        tensors.push(Loaded { name, shape: view.shape().to_vec(), values });
     }
     Ok(Weights { tensors, metadata })
 }
@@ -114,20 +122,21 @@ impl Weights {
     /// [`CheckpointError::Misfit`] lists everything missing, misshapen and extra.
     pub fn for_plan(&self, plan: &Plan, path: &Path) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
         let mut problems = Vec::new();
+        if let Some(model) = self.metadata.get("model").filter(|model| **model != plan.model) {
+            problems.push(format!("  the file is of model {model}"));
+        }
         let mut chosen = Vec::new();
         for parameter in &plan.parameters {
-            match self.tensors.iter().find(|(name, _)| *name == parameter.name) {
+            match self.tensors.iter().find(|tensor| tensor.name == parameter.name) {
                 None => problems.push(format!("  {} {:?} is missing", parameter.name, parameter.shape)),
-                Some((_, values)) if values.len() != parameter.len() => problems.push(format!(
-                    "  {} has {} values, but the model wants {:?}",
-                    parameter.name,
-                    values.len(),
-                    parameter.shape
+                Some(tensor) if tensor.shape != parameter.shape => problems.push(format!(
+                    "  {} is {:?}, but the model wants {:?}",
+                    parameter.name, tensor.shape, parameter.shape
                 )),
-                Some(found) => chosen.push(found.clone()),
+                Some(tensor) => chosen.push((tensor.name.clone(), tensor.values.clone())),
             }
         }
-        for (name, _) in &self.tensors {
+        for Loaded { name, .. } in &self.tensors {
             if plan.tensor(name).is_none() {
                 problems.push(format!("  {name} is unknown to the model"));
             }
@@ -136,5 +145,111 @@ impl Weights {
             return Ok(chosen);
         }
         Err(CheckpointError::Misfit { path: path.to_path_buf(), model: plan.model.clone(), problems })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Shape;
+    use crate::model::{ModelOptions, network};
+    use crate::ops::{Layout, contrastive::Convention};
+    use crate::plan::{AdamOptions, Capacity, PlanOptions, build};
+    use crate::train::setup::initial_values;
+
+    fn plan() -> Plan {
+        let input = Shape { channels: 1, height: 28, width: 28 };
+        let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+        let options = PlanOptions {
+            batch_size: 2,
+            convention: Convention::Similarity,
+            margin: 1.0,
+            adam: AdamOptions::default(),
+            capacity: Capacity { images: 1, pairs: 2, embeddings: 2, scores: 1 },
+            max_binding: usize::MAX / 8,
+            layout: Layout::Plain,
+        };
+        build(&network, &options).unwrap()
+    }
+
+    /// Name, shape, kind and bytes of a tensor.
+    type Raw = (String, Vec<usize>, Dtype, Vec<u8>);
+
+    /// A file of the initial weights, changed by `change`.
+    fn file(change: impl FnOnce(&mut Vec<Raw>)) -> tempfile::NamedTempFile {
+        let plan = plan();
+        let mut tensors: Vec<_> = initial_values(&plan, 1)
+            .into_iter()
+            .map(|(name, values)| {
+                let shape = plan.tensor(&name).unwrap().shape.clone();
+                (name, shape, Dtype::F32, bytemuck::cast_slice(&values).to_vec())
+            })
+            .collect();
+        change(&mut tensors);
+        let views = tensors.iter().map(|(name, shape, dtype, bytes)| {
+            (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), safetensors::serialize(views, None).unwrap()).unwrap();
+        file
+    }
+
+    fn loaded(file: &tempfile::NamedTempFile) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
+        load(file.path())?.for_plan(&plan(), file.path())
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let (plan, folder) = (plan(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("w.safetensors");
+        let values = initial_values(&plan, 3);
+        let metadata = BTreeMap::from([("model".to_string(), "sn-lenet5".to_string())]);
+        save(&path, &plan, &values, &metadata).unwrap();
+        let weights = load(&path).unwrap();
+        assert_eq!(weights.metadata, metadata);
+        assert_eq!(weights.for_plan(&plan, &path).unwrap(), values);
+        let first = std::fs::read(&path).unwrap();
+        save(&path, &plan, &values, &metadata).unwrap();
+        assert_eq!(first, std::fs::read(&path).unwrap(), "the same weights are the same bytes");
+    }
+
+    #[test]
+    fn what_pytorch_adds_is_ignored() {
+        let file = file(|tensors| {
+            let name = "head.norm.num_batches_tracked".to_string();
+            tensors.push((name, vec![], Dtype::I64, vec![0; 8]));
+        });
+        assert_eq!(loaded(&file).unwrap().len(), plan().parameters.len());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let mismatch = |change: fn(&mut Vec<Raw>)| loaded(&file(change)).unwrap_err().to_string();
+        let message = mismatch(|tensors| tensors.retain(|(name, ..)| name != "fc2.bias"));
+        assert!(message.contains("fc2.bias [84] is missing"), "{message}");
+        // As many values, but the wrong way round, as other frameworks store them.
+        let message = mismatch(|tensors| {
+            tensors.iter_mut().filter(|t| t.0 == "fc1.weight").for_each(|t| t.1.reverse());
+        });
+        assert!(message.contains("fc1.weight is [400, 120], but the model wants [120, 400]"), "{message}");
+        let message = mismatch(|tensors| tensors.push(("fc3.bias".into(), vec![1], Dtype::F32, vec![0; 4])));
+        assert!(message.contains("fc3.bias is unknown"), "{message}");
+        let message = mismatch(|tensors| {
+            tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| {
+                t.2 = Dtype::F16;
+                t.3.truncate(168);
+            });
+        });
+        assert!(message.contains("fc2.bias is F16"), "{message}");
+    }
+
+    #[test]
+    fn a_truncated_file_is_no_weights() {
+        let file = file(|_| {});
+        let bytes = std::fs::read(file.path()).unwrap();
+        for keep in [0, 7, 100, bytes.len() - 1] {
+            std::fs::write(file.path(), &bytes[..keep]).unwrap();
+            assert!(matches!(loaded(&file), Err(CheckpointError::Format { .. })), "{keep} bytes");
+        }
     }
 }

@@ -44,20 +44,20 @@ pub fn slots(executor: &dyn Executor, steps: usize, done: u64, learning_rate: f6
         .collect()
 }
 
-/// Runs an epoch's slots. `on_step` sees each result and answers whether to go on.
+/// Runs an epoch's slots. `on_step` sees each result, with the sums so far, and answers whether to go on.
 ///
 /// # Errors
 /// What the executor reports.
 pub fn run(
     executor: &mut dyn Executor,
     slots: &[Slot],
-    on_step: &mut dyn FnMut(&StepResult) -> bool,
+    on_step: &mut dyn FnMut(&StepResult, &Totals) -> bool,
 ) -> Result<Totals, ExecutorError> {
     let batch_size = executor.plan().options.batch_size;
     let mut totals = Totals::default();
     executor.run(Phase::Train, slots, &mut |result| {
         totals.add(&result, batch_size);
-        on_step(&result)
+        on_step(&result, &totals)
     })?;
     Ok(totals)
 }

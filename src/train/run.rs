@@ -119,6 +119,20 @@ pub struct Summary {
     pub interrupted: bool,
 }
 
+/// Whether a run could draw its pairs and fill a batch: asked before anything is made for it.
+///
+/// # Errors
+/// What would end the run.
+pub fn check(dataset: &Dataset, split: &Split, seed: u64, batch_size: usize) -> Result<(), RunError> {
+    let found = pairs::training(&dataset.labels, split, seed, 1)?.len();
+    pairs::validation(&dataset.labels, split, seed)?;
+    pairs::test(&dataset.labels, split, seed)?;
+    if found < batch_size {
+        return Err(RunError::TooFewPairs { found, batch_size });
+    }
+    Ok(())
+}
+
 /// A run in the making: an executor that holds data and weights, and a folder.
 pub struct Trainer<'a> {
     pub executor: &'a mut dyn Executor,
@@ -139,6 +153,8 @@ impl Trainer<'_> {
     pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
         let labels = &self.dataset.labels;
         let validation = pairs::validation(labels, self.split, self.schedule.seed)?;
+        // Drawn now: that they cannot be drawn must not show after hours.
+        let test = pairs::test(labels, self.split, self.schedule.seed)?;
         let batch_size = self.executor.plan().options.batch_size;
         let mut outcome = Outcome {
             interrupted: false,
@@ -158,9 +174,6 @@ impl Trainer<'_> {
             let drawn = pairs::training(labels, self.split, self.schedule.seed, epoch)?;
             let left = self.schedule.max_steps.map_or(u64::MAX, |most| most - outcome.steps);
             let steps = ((drawn.len() / batch_size) as u64).min(left) as usize;
-            if drawn.len() < batch_size {
-                return Err(RunError::TooFewPairs { found: drawn.len(), batch_size });
-            }
             if steps == 0 {
                 break;
             }
@@ -180,6 +193,10 @@ impl Trainer<'_> {
             train_seconds += seconds;
             let start = Instant::now();
             let val = self.evaluate(&validation)?;
+            if !val.loss.is_finite() {
+                // The optimizer ran after the last loss that was looked at.
+                return Err(RunError::Diverged { step: outcome.steps, epoch, loss: val.loss as f32 });
+            }
             let metrics = EpochMetrics {
                 epoch,
                 step: outcome.steps,
@@ -207,19 +224,18 @@ impl Trainer<'_> {
         if outcome.interrupted {
             self.save("last.safetensors", true, &outcome)?;
         } else if outcome.best.is_some() {
-            self.test(&mut outcome)?;
+            self.test(&test, &mut outcome)?;
         }
         Ok(outcome)
     }
 
     /// Scores the test pairs with the best weights.
-    fn test(&mut self, outcome: &mut Outcome) -> Result<(), RunError> {
+    fn test(&mut self, pairs: &[Pair], outcome: &mut Outcome) -> Result<(), RunError> {
         let path = self.folder.join("best.safetensors");
         let best = checkpoint::load(&path)?.for_plan(self.executor.plan(), &path)?;
         setup::write_all(self.executor, &best)?;
-        let test = pairs::test(&self.dataset.labels, self.split, self.schedule.seed)?;
         let start = Instant::now();
-        outcome.test = Some(self.evaluate(&test)?);
+        outcome.test = Some(self.evaluate(pairs)?);
         outcome.test_seconds = start.elapsed().as_secs_f64();
         Ok(())
     }
@@ -240,27 +256,28 @@ impl Trainer<'_> {
         steps_file: Option<&mut std::fs::File>,
     ) -> Result<Totals, RunError> {
         let slots = epoch::slots(self.executor, steps, done, self.schedule.learning_rate);
-        let batch_size = self.executor.plan().options.batch_size;
-        let mut so_far = Totals::default();
-        let mut results = Vec::new();
+        let mut log = steps_file.map(std::io::BufWriter::new);
+        let mut unwritten = None;
         let mut bad = None;
-        let totals = epoch::run(self.executor, &slots, &mut |result| {
+        let totals = epoch::run(self.executor, &slots, &mut |result, so_far| {
             if !result.loss.is_finite() && bad.is_none() {
                 bad = Some(*result);
             }
-            if steps_file.is_some() {
-                results.push(*result);
-            }
-            so_far.add(result, batch_size);
-            watch.step(epoch, &so_far);
-            bad.is_none() && !watch.interrupted()
-        })?;
-        if let Some(file) = steps_file {
-            for StepResult { number, loss, hits } in results {
+            if let Some(log) = &mut log {
+                let StepResult { number, loss, hits } = *result;
                 let step = done + number as u64 + 1;
                 let line = serde_json::json!({"step": step, "epoch": epoch, "loss": loss, "hits": hits});
-                self.line(file, "steps.jsonl", &line)?;
+                unwritten = unwritten.take().or(writeln!(log, "{line}").err());
             }
+            watch.step(epoch, so_far);
+            bad.is_none() && unwritten.is_none() && !watch.interrupted()
+        });
+        if let Some(mut log) = log {
+            unwritten = unwritten.or(log.flush().err());
+        }
+        let totals = totals?;
+        if let Some(source) = unwritten {
+            return Err(RunError::Write { path: self.folder.join("steps.jsonl"), source });
         }
         match bad {
             Some(StepResult { number, loss, .. }) => {
