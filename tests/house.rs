@@ -18,7 +18,7 @@ use naga::back;
 mod common;
 
 fn text(stem: &Stem) -> String {
-    reflect::source(stem.wgsl)
+    reflect::source(ops::COMMON_WGSL, stem.wgsl)
 }
 
 fn entries(stem: &Stem) -> Vec<Entry> {

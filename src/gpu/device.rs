@@ -65,9 +65,10 @@ impl Device {
         })
     }
 
-    /// Compiles another text for an op from now on: how tests plant a fault in a kernel.
-    pub fn replace_shader(&self, op: &'static str, wgsl: String) {
-        self.kernels.replace(op, wgsl);
+    /// Compiles another text for an op, or for what all share ([`crate::ops::COMMON`]), from now on: how
+    /// tests plant a fault in a kernel.
+    pub fn replace_shader(&self, stem: &'static str, wgsl: String) {
+        self.kernels.replace(stem, wgsl);
     }
 
     /// The first error since the last call, if any.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::device::Device;
 use super::reflect::{self, Binding};
 use crate::executor::ExecutorError;
-use crate::ops::{STEMS, Step};
+use crate::ops::{COMMON, COMMON_WGSL, STEMS, Step};
 use crate::plan::Slot;
 
 /// A compiled entry point.
@@ -56,12 +56,13 @@ impl Kernels {
         }
     }
 
-    /// From now on compiles this text for an op: how tests plant a fault in a kernel.
-    pub fn replace(&self, op: &'static str, wgsl: String) {
-        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(op, wgsl);
-        self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(op);
+    /// From now on compiles this text for an op, or for [`COMMON`]: how tests plant a fault in a kernel.
+    pub fn replace(&self, stem: &'static str, wgsl: String) {
+        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(stem, wgsl);
+        let stays = |op: &str| stem != COMMON && op != stem;
+        self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|op, _| stays(op));
         let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        kernels.retain(|(other, ..), _| *other != op);
+        kernels.retain(|(op, ..), _| stays(op));
     }
 
     /// The kernel that runs `step`.
@@ -94,7 +95,8 @@ impl Kernels {
         let stem = STEMS.iter().find(|stem| stem.name == step.op);
         let stem = stem.ok_or_else(|| invalid("there is no such op".into()))?;
         let replaced = self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let text = reflect::source(replaced.get(step.op).map_or(stem.wgsl, String::as_str));
+        let text = |name, own| replaced.get(name).map_or(own, String::as_str);
+        let text = reflect::source(text(COMMON, COMMON_WGSL), text(step.op, stem.wgsl));
         let entries = reflect::entries(&text).map_err(invalid)?;
         let shader = device.scoped(step.op, || {
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {

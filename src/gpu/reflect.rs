@@ -2,8 +2,6 @@
 
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
-use crate::ops::COMMON_WGSL;
-
 /// One storage binding of an entry point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
@@ -25,8 +23,8 @@ pub struct Entry {
 pub const TENSOR_GROUP: u32 = 1;
 
 /// The whole WGSL text of a module: what all share, then the stem's own.
-pub fn source(wgsl: &str) -> String {
-    format!("{COMMON_WGSL}\n{wgsl}")
+pub fn source(common: &str, wgsl: &str) -> String {
+    format!("{common}\n{wgsl}")
 }
 
 /// Parses and validates a whole text.

@@ -56,7 +56,10 @@ stems! {
     rows::Rows,
 }
 
-/// Shared declarations that stand before every op's WGSL.
+/// Stem of the shared declarations that stand before every op's WGSL.
+pub const COMMON: &str = "common";
+
+/// The text of [`COMMON`].
 pub const COMMON_WGSL: &str = include_str!("../../shaders/common.wgsl");
 
 /// A buffer of a plan, by position in [`crate::plan::Plan::buffers`].

@@ -130,10 +130,14 @@ impl Real for Tracked {
         Tracked::leaf(value, moved + 4.5 * ULP * (value + moved))
     }
 
-    /// Of `(1 - t) / (1 + t)` with `t = exp(-2 |x|)`, as the kernel computes it.
+    /// Of `(1 - t) / (1 + t)` with `t = exp(-2 |x|)`, and of a series near 0, as the kernel computes it.
     fn tanh(self) -> Self {
         let value = self.value.tanh();
         let size = self.value.abs();
+        if size + self.bound() < 0.1 {
+            // Two roundings of the result; those of the smaller terms are lost in it.
+            return Tracked::leaf(value, self.bound() + 2.0 * ULP * value.abs());
+        }
         let t = (-2.0 * size).exp();
         let of_exp = 2.0 * t * (3.0 + 4.0 * size) * ULP;
         // Two additions and a division; the slope of tanh is at most 1.

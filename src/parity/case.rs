@@ -7,8 +7,11 @@ use crate::plan::{Buffer, Role, Slot, from_plain};
 /// Elements before and behind each tensor that nothing may touch.
 pub const GUARD: usize = 64;
 
-/// What guard regions and unwritten outputs hold: a NaN with a face.
+/// What unwritten outputs and the guards of what is only read hold: a NaN with a face.
 pub const POISON: f32 = f32::from_bits(0x7fc0_dead);
+
+/// What the guards of outputs hold. No NaN: one that is copied, or updated in place, stays what it was.
+pub const CANARY: f32 = -1.618e33;
 
 /// What a tensor holds before the steps run.
 #[derive(Clone, Debug)]
@@ -42,7 +45,8 @@ pub struct CaseTensor {
 impl CaseTensor {
     /// The whole buffer: values in their layout, between guards.
     pub fn stored(&self, numbers: &[f32]) -> Vec<f32> {
-        let mut stored = vec![POISON; self.view.len + 2 * GUARD];
+        let guard = if self.fate == Fate::Output { CANARY } else { POISON };
+        let mut stored = vec![guard; self.view.len + 2 * GUARD];
         // Padding of interleaved inputs is finite, as the plan's is.
         let padding = if self.fate == Fate::Input { 0.0 } else { POISON };
         let values = from_plain(numbers, self.view.layout, self.images, padding);

@@ -3,7 +3,7 @@
 use super::case::{Case, Maker};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::reduce::Reduce;
-use crate::ops::{INTERLEAVE, Layout};
+use crate::ops::{INTERLEAVE, ITERATION_BUDGET, Layout};
 
 pub fn cases(layout: Layout) -> Vec<Case> {
     let shapes = [
@@ -11,6 +11,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         ("plain 5x5", conv(2, (6, 7, 6), 16, 5, 1, 0)),
         ("stride 2", conv(2, (3, 8, 9), 5, 3, 2, 1)),
         ("stride 3, kernel 2, unused edge", conv(2, (2, 9, 7), 3, 2, 3, 0)),
+        ("stride 2, rows of two blocks", conv(2, (2, 5, 21), 3, 3, 2, 1)),
         ("padding beyond the kernel", conv(2, (1, 3, 4), 2, 2, 1, 2)),
         ("1x1", conv(17, (3, 5, 5), 7, 1, 1, 0)),
         ("one output", conv(1, (2, 4, 4), 1, 4, 1, 0)),
@@ -28,6 +29,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
             cases.push(backward_bias(&name, conv, layout));
         }
     }
+    cases.push(parts("parts", conv(35, (2, 6, 5), 3, 3, 1, 1), layout));
+    // The grid folds over two dimensions, and has a workgroup too many.
+    let wide = conv(1, (1, 1, 1), ITERATION_BUDGET as u32 + 2, 1, 1, 0);
+    cases.push(backward_bias("more than 65,535 channels", wide, layout));
     cases
 }
 
@@ -88,6 +93,17 @@ fn backward_weight(name: &str, conv: Conv2d, layout: Layout) -> Case {
     maker.step(conv.backward_weight(x, dy, parts));
     let reduce = Reduce { count: count as u32, parts: conv.parts() as u32, accumulate: conv.accumulate };
     maker.step(reduce.forward(parts, dweight));
+    maker.done()
+}
+
+/// The partial sums themselves, over as many images as both executors can take at once.
+fn parts(name: &str, conv: Conv2d, layout: Layout) -> Case {
+    let conv = Conv2d { images_per_part: INTERLEAVE as u32, ..conv };
+    let mut maker = Maker::new(("conv2d", "backward_weight"), name, layout);
+    let x = maker.images("x", conv.images as usize, conv.in_len());
+    let dy = maker.images("dy", conv.images as usize, conv.out_len());
+    let parts = maker.output("parts", conv.parts() * conv.weight_len(), false);
+    maker.step(conv.backward_weight(x, dy, parts));
     maker.done()
 }
 

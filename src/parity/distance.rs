@@ -26,7 +26,9 @@ pub fn cases(layout: Layout) -> Vec<Case> {
             let added = Distance { accumulate: true, ..distance };
             cases.push(backward(&format!("{kind}, {name}, added"), added, layout));
         }
-        let many = distance(ITERATION_BUDGET as u32 + 9, 1, 0);
+        cases.push(at_the_floor(&format!("{kind}, behind forward"), distance(4, 7, 3), layout));
+        // The grid folds over two dimensions, and has a workgroup too many.
+        let many = distance(ITERATION_BUDGET as u32 + 10, 1, 0);
         cases.push(forward(&format!("{kind}, more than 65,535 pairs"), many, layout));
     }
     cases
@@ -56,6 +58,20 @@ fn forward(name: &str, distance: Distance, layout: Layout) -> Case {
     // What earlier pieces wrote stays.
     let y = maker.output("y", total(&distance), true);
     maker.step(distance.forward(x, y));
+    maker.done()
+}
+
+/// Backward on the very distances that forward leaves, one of them at the floor without being 0.
+fn at_the_floor(name: &str, distance: Distance, layout: Layout) -> Case {
+    let (pairs, features) = (distance.pairs as usize, distance.features as usize);
+    let mut maker = Maker::new(("distance", "backward"), name, layout);
+    let values = embeddings(&maker, &distance);
+    let x = maker.image_values("x", 2 * pairs, values);
+    let y = maker.output("y", total(&distance), true);
+    let dy = maker.numbers("dy", total(&distance));
+    let dx = maker.output_images("dx", 2 * pairs, features, false);
+    maker.step(distance.forward(x, y));
+    maker.step(distance.backward(x, y, dy, dx));
     maker.done()
 }
 

@@ -36,15 +36,17 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         kind: PoolKind::Max,
         accumulate: false,
     };
-    let mut maker = Maker::new(("pool2d", "forward"), "NaN stays visible", layout);
-    let mut values = maker.signed(32);
-    for at in [1, 4, 10, 31] {
-        values[at] = f32::NAN;
+    for (name, special) in [("NaN stays visible", f32::NAN), ("infinity is a number", f32::NEG_INFINITY)] {
+        let mut maker = Maker::new(("pool2d", "forward"), name, layout);
+        let mut values = maker.signed(32);
+        for at in [1, 4, 10, 31] {
+            values[at] = special;
+        }
+        let x = maker.image_values("x", 2, values);
+        let y = maker.output_images("y", 2, pool.out_len(), false);
+        maker.step(pool.forward(x, y));
+        cases.push(maker.done());
     }
-    let x = maker.image_values("x", 2, values);
-    let y = maker.output_images("y", 2, pool.out_len(), false);
-    maker.step(pool.forward(x, y));
-    cases.push(maker.done());
     cases
 }
 

@@ -1,0 +1,70 @@
+//! Mutants that no case can tell from the shader, and why.
+
+use crate::mutate::Mutant;
+
+/// In function `place`, `from` becomes `to`.
+pub struct Equivalent {
+    place: &'static str,
+    from: &'static str,
+    to: &'static str,
+    why: &'static str,
+}
+
+const CLAMP: &str = "what it reads is not used";
+const LANES: &str = "every lane holds the same sum, and writes it to the same place";
+const TWICE: &str = "the workgroup too many repeats the last one's result";
+const AGAIN: &str = "the store is guarded again";
+const MEET: &str = "both sides agree where they meet";
+const BELOW: &str = "the term is smaller than a rounding of the result";
+const SHIFT: &str = "the window moves back by one whatever the stride; without the shortcut it is read anew";
+const RACE: &str = "a race that this adapter always decides well: it runs the lanes in order";
+
+const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &'static str) -> Equivalent {
+    Equivalent { place, from, to, why }
+}
+
+pub const EQUIVALENT: &[Equivalent] = &[
+    entry("common.workgroup_sum", "lane < width", "lane <= width", RACE),
+    entry("activation.safe_tanh", "15.0 - square * (17", "15.0 + square * (17", BELOW),
+    entry("activation.safe_tanh", "size < 0.1", "size <= 0.1", MEET),
+    entry("activation.sigmoid", "value >= 0.0", "value > 0.0", MEET),
+    entry("batch_norm.forward", "channels - 1u", "channels + 1u", CLAMP),
+    entry("batch_norm.backward_weight", "channels - 1u", "channels + 1u", CLAMP),
+    entry("batch_norm.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("batch_norm.backward_weight", "&&", "||", LANES),
+    entry("batch_norm.backward_weight", "number < channels", "number <= channels", TWICE),
+    entry("contrastive.shortfall", "value >= margin", "value > margin", MEET),
+    entry("contrastive.forward", "lane == 0u", "lane != 0u", LANES),
+    entry("conv2d.input", "in_height * in_width - 1u", "in_height * in_width + 1u", CLAMP),
+    entry("conv2d.input", "column, in_width - 1u", "column, in_width + 1u", CLAMP),
+    entry("conv2d.channels", "count - 1u", "count + 1u", CLAMP),
+    entry("conv2d.gradient", "width - 1u", "width + 1u", CLAMP),
+    entry("conv2d.backward_input", "stride == 1u", "stride != 1u", SHIFT),
+    entry("conv2d.backward_weight", "in_height - 1u", "in_height + 1u", CLAMP),
+    entry("conv2d.backward_weight", "in_width - 1u", "in_width + 1u", CLAMP),
+    entry("conv2d.backward_bias", "(o < out_channels)", "(o <= out_channels)", AGAIN),
+    entry("dense.neighbours", "length - 1u", "length + 1u", CLAMP),
+    entry("dense.forward", "n0 >= images", "n0 > images", AGAIN),
+    entry("dense.backward_input", "n0 >= images", "n0 > images", AGAIN),
+    entry("dense.backward_weight", "o0 >= rows", "o0 > rows", AGAIN),
+    entry("distance.forward", "pairs - 1u", "pairs + 1u", CLAMP),
+    entry("distance.forward", "lane == 0u", "lane != 0u", LANES),
+    entry("distance.forward", "&&", "||", LANES),
+    entry("distance.forward", "number < pairs", "number <= pairs", TWICE),
+    entry("distance.forward", "sum <= squared_floor", "sum < squared_floor", MEET),
+    entry("head.forward", "z >= 0.0", "z > 0.0", MEET),
+    entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
+];
+
+impl std::fmt::Display for Equivalent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Equivalent { place, from, to, why } = self;
+        write!(f, "{place}: `{from}` to `{to}`, listed as equivalent: {why}")
+    }
+}
+
+impl Equivalent {
+    pub fn is(&self, mutant: &Mutant) -> bool {
+        self.place == mutant.place() && mutant.line.replacen(self.from, self.to, 1) == mutant.becomes
+    }
+}
