@@ -216,8 +216,8 @@ fn backward_input(
             var low = vec4f();
             var high = vec4f();
             for (var l = 0u; l < kernel; l++) {
-                if (stride == 1u && l > 0u) {
-                    // The window moved back by one: seven of its values are here already.
+                if (l > 0u) {
+                    // Whatever the stride, the window moved back by one: seven of its values are here.
                     high = vec4f(low.w, high.xyz);
                     low = vec4f(gradient(row, j0, l), low.xyz);
                 } else {

@@ -16,7 +16,6 @@ const TWICE: &str = "the workgroup too many repeats the last one's result";
 const AGAIN: &str = "the store is guarded again";
 const MEET: &str = "both sides agree where they meet";
 const BELOW: &str = "the term is smaller than a rounding of the result";
-const SHIFT: &str = "the window moves back by one whatever the stride; without the shortcut it is read anew";
 const RACE: &str = "a race that this adapter always decides well: it runs the lanes in order";
 
 const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &'static str) -> Equivalent {
@@ -39,7 +38,6 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("conv2d.input", "column, in_width - 1u", "column, in_width + 1u", CLAMP),
     entry("conv2d.channels", "count - 1u", "count + 1u", CLAMP),
     entry("conv2d.gradient", "width - 1u", "width + 1u", CLAMP),
-    entry("conv2d.backward_input", "stride == 1u", "stride != 1u", SHIFT),
     entry("conv2d.backward_weight", "in_height - 1u", "in_height + 1u", CLAMP),
     entry("conv2d.backward_weight", "in_width - 1u", "in_width + 1u", CLAMP),
     entry("conv2d.backward_bias", "(o < out_channels)", "(o <= out_channels)", AGAIN),
