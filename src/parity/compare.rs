@@ -28,11 +28,16 @@ pub struct Verdict {
 
 impl Verdict {
     pub(super) fn new(case: &Case) -> Self {
+        Verdict::named((case.op, case.entry), &case.name, case.seed)
+    }
+
+    /// A verdict on nothing yet.
+    pub(super) fn named((op, entry): (&'static str, &'static str), case: &str, seed: u64) -> Self {
         Verdict {
-            op: case.op,
-            entry: case.entry,
-            case: case.name.clone(),
-            seed: case.seed,
+            op,
+            entry,
+            case: case.into(),
+            seed,
             worst_tensor: String::new(),
             worst_index: 0,
             expected: 0.0,

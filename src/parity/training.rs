@@ -136,20 +136,7 @@ impl Material {
 
 /// A verdict on numbers that no case made.
 fn verdict(entry: &'static str, case: &str) -> Verdict {
-    Verdict {
-        op: "training",
-        entry,
-        case: case.into(),
-        seed: SEED,
-        worst_tensor: "loss".into(),
-        worst_index: 0,
-        expected: 0.0,
-        found: 0.0,
-        error: 0.0,
-        bound: 0.0,
-        pass: true,
-        reason: None,
-    }
+    Verdict::named(("training", entry), case, SEED)
 }
 
 /// Notes a number that may differ by `bound`, `index` telling which.
