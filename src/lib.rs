@@ -23,7 +23,7 @@
 //! use gpu_siamese::executor::Executor;
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::{Layout, contrastive::Convention};
-//! use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanOptions, build};
+//! use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanKind, PlanOptions, build};
 //! use gpu_siamese::train::{epoch, setup};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +32,7 @@
 //! let pairs = pairs::training(&dataset.labels, &split, 0, 1)?;
 //! let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
 //! let plan = build(&network, &PlanOptions {
+//!     kind: PlanKind::Unfused,
 //!     batch_size: 32,
 //!     convention: Convention::Similarity,
 //!     margin: 1.0,

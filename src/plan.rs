@@ -144,9 +144,25 @@ impl Default for AdamOptions {
     }
 }
 
+/// How a training step is cut into launches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanKind {
+    /// One launch for every function of every op: what other kinds are held to.
+    Unfused,
+}
+
+impl PlanKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            PlanKind::Unfused => "unfused",
+        }
+    }
+}
+
 /// Choices a plan is built from, besides the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlanOptions {
+    pub kind: PlanKind,
     /// Pairs of a training step.
     pub batch_size: usize,
     pub convention: crate::ops::contrastive::Convention,
@@ -182,8 +198,6 @@ pub enum PlanError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub model: String,
-    /// `unfused`: one launch for every function of every op.
-    pub name: &'static str,
     pub options: PlanOptions,
     pub input: Shape,
     /// Values of an embedding.

@@ -30,13 +30,13 @@ pub enum Optimizer {
     Adam,
 }
 
-/// Which plan to run.
+/// Which plan to run: one kind, or what suits the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PlanKind {
-    /// What suits the adapter: `unfused`, the only one so far.
+pub enum PlanChoice {
+    /// What suits the adapter
     Auto,
-    /// One launch for every function of every op.
+    /// One launch for every function of every op
     Unfused,
 }
 
@@ -58,7 +58,7 @@ pub struct Config {
     pub adapter: String,
     /// How the training step is cut into launches
     #[arg(long, default_value = "auto")]
-    pub plan: PlanKind,
+    pub plan: PlanChoice,
     /// Threads of the CPU; 0 takes all
     #[arg(long, default_value_t = 0)]
     pub threads: usize,

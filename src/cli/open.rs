@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::Failure;
-use super::config::Config;
+use super::config::{Config, PlanChoice};
 use crate::cpu::Cpu;
 use crate::data::Shape;
 use crate::executor::Executor;
 use crate::gpu::{Choice, Device, Gpu, adapters};
 use crate::model;
 use crate::ops::Layout;
-use crate::plan::{self, AdamOptions, Capacity, Plan, PlanOptions};
+use crate::plan::{self, AdamOptions, Capacity, Plan, PlanKind, PlanOptions};
 
 /// The device that a run was given.
 pub enum Target {
@@ -44,6 +44,13 @@ impl Target {
         }
     }
 
+    /// The kind of plan: `auto` follows from what the adapter is, never from timing.
+    fn plan_kind(&self, choice: PlanChoice) -> PlanKind {
+        match choice {
+            PlanChoice::Auto | PlanChoice::Unfused => PlanKind::Unfused,
+        }
+    }
+
     /// The plan of this configuration on this device.
     ///
     /// # Errors
@@ -51,6 +58,7 @@ impl Target {
     pub fn plan(&self, config: &Config, input: Shape, capacity: Capacity) -> Result<Plan, Failure> {
         let network = model::network(&config.model, input, &config.model_options())?;
         let options = PlanOptions {
+            kind: self.plan_kind(config.plan),
             batch_size: config.batch_size,
             convention: config.convention(),
             margin: config.margin,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::config::{Config, Loss, PlanKind};
+use super::config::{Config, Loss, PlanChoice};
 use super::open::Target;
 use super::{Failure, print_json, print_line};
 use crate::data::Shape;
@@ -26,7 +26,7 @@ pub struct Arguments {
     loss: Loss,
     /// How the training step is cut into launches
     #[arg(long, default_value = "auto")]
-    plan: PlanKind,
+    plan: PlanChoice,
     /// auto, cpu, a backend, an index from `adapters`, or part of a name
     #[arg(long, default_value = "auto")]
     adapter: String,
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         "{}, {} pairs, plan {}: {} parameters ({} trainable + {} state)",
         plan.model,
         plan.options.batch_size,
-        plan.name,
+        plan.options.kind.name(),
         plan.trainable() + plan.state(),
         plan.trainable(),
         plan.state()
@@ -114,7 +114,7 @@ fn describe(plan: &Plan) -> serde_json::Value {
     json!({
         "model": plan.model,
         "batch_size": plan.options.batch_size,
-        "plan": plan.name,
+        "plan": plan.options.kind.name(),
         "trainable": plan.trainable(),
         "state": plan.state(),
         "parameters": plan.trainable() + plan.state(),

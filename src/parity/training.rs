@@ -20,7 +20,7 @@ use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanOptions, Slot};
+use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanKind, PlanOptions, Slot};
 use crate::train::{epoch, setup};
 
 /// Steps of each comparison.
@@ -81,6 +81,7 @@ impl Material {
         let network = model::network("sn-lenet5", self.dataset.shape, model)
             .map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
+            kind: PlanKind::Unfused,
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,

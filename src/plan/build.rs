@@ -53,7 +53,10 @@ pub(super) struct Fixed {
     pub(super) similarities: View,
 }
 
-/// Builds the `unfused` plan: every function of every op is a launch of its own.
+/// Builds the plan that `options` ask for.
+///
+/// # Errors
+/// Layers that do not fit their input, or work that does not fit the device.
 pub fn build(network: &Network, options: &PlanOptions) -> Result<Plan, PlanError> {
     let mut builder = Builder {
         options,
@@ -115,7 +118,6 @@ impl Builder<'_> {
         self.check(&[&train, &embed, &score])?;
         Ok(Plan {
             model: network.name.clone(),
-            name: "unfused",
             options: *options,
             input: network.input,
             features,

@@ -9,6 +9,7 @@ fn plan(batch_size: usize, max_binding: usize, layout: Layout) -> Result<Plan, P
     build(
         &network,
         &PlanOptions {
+            kind: PlanKind::Unfused,
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,

@@ -154,13 +154,14 @@ mod tests {
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
     use crate::ops::{Layout, contrastive::Convention};
-    use crate::plan::{AdamOptions, Capacity, PlanOptions, build};
+    use crate::plan::{AdamOptions, Capacity, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
     fn plan() -> Plan {
         let input = Shape { channels: 1, height: 28, width: 28 };
         let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
         let options = PlanOptions {
+            kind: PlanKind::Unfused,
             batch_size: 2,
             convention: Convention::Similarity,
             margin: 1.0,

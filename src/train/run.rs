@@ -319,7 +319,7 @@ impl Trainer<'_> {
             parameters: plan.trainable() + plan.state(),
             seed: self.schedule.seed,
             adapter: self.executor.adapter().clone(),
-            plan: plan.name.into(),
+            plan: plan.options.kind.name().into(),
             launches_per_step: plan.train.len(),
             train_launches: outcome.train_launches,
             batch_size: plan.options.batch_size,

@@ -11,7 +11,7 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    AdamOptions, Buffer, Capacity, Plan, PlanOptions, Role, Slot, build, from_plain, to_plain,
+    AdamOptions, Buffer, Capacity, Plan, PlanKind, PlanOptions, Role, Slot, build, from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -163,6 +163,7 @@ pub fn sn_lenet5(
 ) -> Plan {
     let pairs = batch_size * batches;
     let options = PlanOptions {
+        kind: PlanKind::Unfused,
         batch_size,
         convention,
         margin: 1.0,
