@@ -230,6 +230,16 @@ impl Plan {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
+    /// Names of the tensors that a weights file holds, and with `moments` the optimizer's too.
+    pub fn saved(&self, moments: bool) -> Vec<String> {
+        let suffixes: &[&str] = if moments { &["", ".first_moment", ".second_moment"] } else { &[""] };
+        let of = |parameter: &Parameter| {
+            let suffixes = if parameter.trainable { suffixes } else { &[""] };
+            suffixes.iter().map(|suffix| format!("{}{suffix}", parameter.name)).collect::<Vec<_>>()
+        };
+        self.parameters.iter().flat_map(of).collect()
+    }
+
     pub fn trainable(&self) -> usize {
         self.parameters.iter().filter(|p| p.trainable).map(Parameter::len).sum()
     }

@@ -1,5 +1,6 @@
 //! Everything that decides a run: flags of `train`, and `config.toml` of its folder, are one struct.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -100,7 +101,17 @@ pub struct Config {
     /// Start from the weights of this file
     #[arg(long, value_name = "FILE.safetensors")]
     pub init: Option<PathBuf>,
+    /// Save a checkpoint every so many training steps [default: every epoch, and every minute within]
+    #[arg(long, value_name = "N")]
+    pub checkpoint_steps: Option<u64>,
+    /// Write loss and hits of every step to steps.jsonl
+    #[arg(long)]
+    pub log_steps: bool,
 }
+
+/// Settings that a resumed run may change; every other one has shaped the weights already.
+const CHANGEABLE: &[&str] =
+    &["data-dir", "adapter", "plan", "threads", "epochs", "max-steps", "checkpoint-steps", "log-steps"];
 
 impl Default for Config {
     /// The flags' own defaults.
@@ -143,6 +154,43 @@ impl Config {
         merged.try_into().map_err(|error: toml::de::Error| Failure::Usage(error.to_string()))
     }
 
+    /// Refuses to go on with a run under other settings than it began with.
+    ///
+    /// # Errors
+    /// Names the flags that differ and may not.
+    pub fn check_resumed(&self, began: &Config) -> Result<(), Failure> {
+        let table = |config: &Config| {
+            toml::Table::try_from(config).map_err(|error| Failure::Usage(error.to_string()))
+        };
+        let (now, then) = (table(self)?, table(began)?);
+        let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+        let show = |table: &toml::Table, key| table.get(key).map_or("not set".into(), |v| v.to_string());
+        let changed: Vec<String> = keys
+            .into_iter()
+            .filter(|key| now.get(*key) != then.get(*key) && !CHANGEABLE.contains(&key.as_str()))
+            .map(|key| format!("--{key} is {} in this run, not {}", show(&then, key), show(&now, key)))
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{}; a resumed run keeps its settings: leave the flag out, or start a new run",
+            changed.join("; ")
+        )))
+    }
+
+    /// The same settings with paths that hold from every folder.
+    ///
+    /// # Errors
+    /// If the current folder is gone.
+    pub fn absolute(mut self) -> Result<Self, Failure> {
+        for path in [&mut self.data_dir, &mut self.init].into_iter().flatten() {
+            *path = std::path::absolute(&path)
+                .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", path.display())))?;
+        }
+        Ok(self)
+    }
+
     /// The text of a `config.toml`.
     ///
     /// # Errors
@@ -165,9 +213,12 @@ impl Config {
         positive("lr", self.lr)?;
         positive("adam-eps", f64::from(self.adam_eps))?;
         positive("margin", f64::from(self.margin))?;
-        for (flag, value) in
-            [("seed", self.seed), ("epochs", self.epochs), ("max-steps", self.max_steps.unwrap_or(1))]
-        {
+        for (flag, value) in [
+            ("seed", self.seed),
+            ("epochs", self.epochs),
+            ("max-steps", self.max_steps.unwrap_or(1)),
+            ("checkpoint-steps", self.checkpoint_steps.unwrap_or(1)),
+        ] {
             // config.toml, which must repeat the run, has no larger integers.
             if value > i64::MAX as u64 || (value == 0 && flag != "seed") {
                 let least = u64::from(flag != "seed");

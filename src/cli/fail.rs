@@ -1,13 +1,11 @@
 //! What ends the program, and its exit code.
 
-use std::process::ExitCode;
-
 use crate::data::DataError;
 use crate::executor::ExecutorError;
 use crate::gpu::adapters::NoAdapter;
 use crate::model::ModelError;
 use crate::plan::PlanError;
-use crate::train::{CheckpointError, RunError};
+use crate::train::{CheckpointError, FolderError, RunError};
 
 /// Exit code of a run that was interrupted, its checkpoint saved.
 pub const INTERRUPTED: u8 = 130;
@@ -25,8 +23,24 @@ pub enum Failure {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(
+        "the run needs about {} of memory, and {what} has {} free; use a smaller --batch-size or data set, \
+         or another --adapter",
+        size(*needed),
+        size(*free)
+    )]
+    Memory { what: String, needed: u64, free: u64 },
     #[error("{0}")]
     Output(String),
+}
+
+/// Bytes as people read them.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }
 
 impl From<DataError> for Failure {
@@ -47,25 +61,35 @@ impl From<CheckpointError> for Failure {
     }
 }
 
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        Failure::Run(error.into())
+    }
+}
+
 impl Failure {
     /// The documented exit code.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn code(&self) -> u8 {
+        match self {
             Failure::Usage(_) | Failure::Model(_) => 2,
             Failure::Plan(PlanError::TooLarge { .. } | PlanError::TooLong { .. }) => 7,
             Failure::Plan(_) => 2,
             Failure::Adapter(_) => 4,
+            Failure::Memory { .. } => 7,
             Failure::Output(_) => 6,
             Failure::Run(error) => match error {
                 RunError::Data(DataError::UnknownDataset { .. } | DataError::NoFolder { .. }) => 2,
                 RunError::TooFewPairs { .. } => 2,
                 RunError::Data(_) => 3,
-                RunError::Checkpoint(CheckpointError::Write { .. }) | RunError::Write { .. } => 6,
+                RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,
-                RunError::Diverged { .. } => 5,
+                RunError::Folder(FolderError::Write { .. }) => 6,
+                RunError::Folder(FolderError::Line { .. }) => 3,
+                RunError::Folder(_) => 2,
+                RunError::Diverged { .. } | RunError::NotFinite { .. } => 5,
                 RunError::Executor(ExecutorError::OutOfMemory(_)) => 7,
                 RunError::Executor(_) => 4,
             },
-        })
+        }
     }
 }

@@ -51,8 +51,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.code()
+            say(format_args!("error: {failure}"));
+            ExitCode::from(failure.code())
         }
     }
 }
@@ -63,6 +63,12 @@ fn quiet_drivers() {
         // SAFETY: nothing else runs yet; this is the first thing the program does.
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
+}
+
+/// Says something to people, on stderr. That nobody listens any more is no reason to stop.
+fn say(words: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 /// Prints one JSON object to stdout.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::config::{Config, PlanChoice};
+use super::fail::size;
 use crate::cpu::Cpu;
 use crate::data::Shape;
-use crate::executor::Executor;
+use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Choice, Device, Gpu, adapters};
 use crate::model;
 use crate::ops::Layout;
@@ -28,6 +29,29 @@ impl Target {
             Choice::Cpu => Target::Cpu,
             Choice::Gpu(candidate) => Target::Gpu(Arc::new(Device::open(&candidate)?)),
         })
+    }
+
+    /// Completes the line on where a run takes place: why `auto` chose it.
+    pub fn why(&self, config: &Config) -> &'static str {
+        match self {
+            _ if !config.adapter.eq_ignore_ascii_case("auto") => "",
+            Target::Cpu => ", since no hardware GPU was found",
+            Target::Gpu(_) => ", the best hardware GPU that was found",
+        }
+    }
+
+    /// Refuses a plan that the memory it would live in cannot hold. A discrete GPU does not tell how
+    /// much it has: there the buffers, made before the run begins, decide.
+    ///
+    /// # Errors
+    /// [`Failure::Memory`]
+    pub fn check_memory(&self, plan: &Plan) -> Result<(), Failure> {
+        let what = match self {
+            Target::Cpu => "the machine",
+            Target::Gpu(device) if device.uses_host_memory => "the machine, whose memory the adapter uses,",
+            Target::Gpu(_) => return Ok(()),
+        };
+        fits(plan.memory() as u64, free_memory(), what)
     }
 
     fn max_binding(&self) -> usize {
@@ -80,7 +104,50 @@ impl Target {
                 Cpu::new(plan, threads)
                     .map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))?,
             ),
-            Target::Gpu(device) => Box::new(Gpu::new(device.clone(), plan)?),
+            Target::Gpu(device) => {
+                let needed = size(plan.memory() as u64);
+                Box::new(Gpu::new(device.clone(), plan).map_err(|error| match error {
+                    ExecutorError::OutOfMemory(message) => {
+                        ExecutorError::OutOfMemory(format!("the run needs about {needed}: {message}"))
+                    }
+                    other => other,
+                })?)
+            }
         })
+    }
+}
+
+/// Bytes that a process can still have, within the limits of its control group; `None` where the
+/// system does not tell.
+fn free_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    let free = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    Some(system.available_memory().min(free)).filter(|&free| free > 0)
+}
+
+fn fits(needed: u64, free: Option<u64>, what: &str) -> Result<(), Failure> {
+    match free {
+        Some(free) if needed > free => Err(Failure::Memory { what: what.into(), needed, free }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_both_sizes() {
+        let failure = fits(3_000_000_000, Some(2_000_000_000), "the machine").unwrap_err();
+        assert_eq!(failure.code(), 7);
+        let message = failure.to_string();
+        assert!(message.contains("3.0 GB") && message.contains("2.0 GB"), "{message}");
+        assert!(fits(2, Some(2), "the machine").is_ok() && fits(u64::MAX, None, "the machine").is_ok());
+    }
+
+    #[test]
+    fn this_machine_has_memory() {
+        assert!(free_memory().is_some_and(|free| free > 1 << 20));
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::train::Watch;
+use super::say;
 use crate::train::epoch::Totals;
-use crate::train::run::EpochMetrics;
+use crate::train::{EpochMetrics, Watch};
 
 /// Set by Ctrl-C and by a request to terminate.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -31,7 +31,7 @@ impl Progress {
 }
 
 impl Watch for Progress {
-    fn epoch_begins(&mut self, epoch: u64, steps: usize) {
+    fn epoch_begins(&mut self, epoch: u64, done: u64, steps: usize) {
         self.steps = steps;
         self.last_line = Instant::now();
         if std::io::stderr().is_terminal() {
@@ -42,6 +42,9 @@ impl Watch for Progress {
                 bar.set_style(style);
             }
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+            // Steps of an earlier process say nothing about the time that is left.
+            bar.set_position(done);
+            bar.reset_eta();
             self.bar = Some(bar);
         }
     }
@@ -55,7 +58,22 @@ impl Watch for Progress {
             }
         } else if self.last_line.elapsed() >= PAUSE {
             self.last_line = Instant::now();
-            eprintln!("epoch {epoch}/{}, step {}/{}: {}", self.epochs, totals.steps, self.steps, state());
+            say(format_args!(
+                "epoch {epoch}/{}, step {}/{}: {}",
+                self.epochs,
+                totals.steps,
+                self.steps,
+                state()
+            ));
+        }
+    }
+
+    fn scoring(&mut self, what: &'static str, share: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{what} {:.0} %", 100.0 * share));
+        } else if self.last_line.elapsed() >= PAUSE {
+            self.last_line = Instant::now();
+            say(format_args!("{what}: {:.0} %", 100.0 * share));
         }
     }
 
@@ -63,7 +81,7 @@ impl Watch for Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        eprintln!(
+        say(format_args!(
             "epoch {}/{}: train loss {:.4}, pairs {:.2} %; validation loss {:.4}, pairs {:.2} %; \
              {:.1} s + {:.1} s, {:.0} pairs/s{}",
             metrics.epoch,
@@ -76,7 +94,7 @@ impl Watch for Progress {
             metrics.val_seconds,
             metrics.pairs_per_second,
             if best { ", best so far" } else { "" }
-        );
+        ));
     }
 
     fn interrupted(&self) -> bool {

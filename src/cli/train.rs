@@ -1,6 +1,5 @@
 //! `gpu-siamese train`: the main job.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -8,14 +7,16 @@ use std::sync::atomic::Ordering;
 use clap::{ArgMatches, Args};
 
 use super::config::Config;
-use super::fail::INTERRUPTED;
+use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
-use super::{Failure, print_json};
+use super::{Failure, print_json, say};
 use crate::data::{self, Dataset, Split};
-use crate::executor::AdapterInfo;
-use crate::plan::{Capacity, Plan};
-use crate::train::{self, RunError, Schedule, Summary, Trainer, checkpoint, setup};
+use crate::executor::Executor;
+use crate::plan::{Capacity, NORM_EPS, Plan};
+use crate::train::{
+    self, Description, Outcome, Position, RunFolder, Schedule, Summary, Trainer, checkpoint, setup,
+};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -27,46 +28,43 @@ pub struct Arguments {
     /// Folder for the run's files, new or empty [default: a new one under runs/]
     #[arg(long)]
     run_dir: Option<PathBuf>,
-    /// Write loss and hits of every step to steps.jsonl
-    #[arg(long)]
-    log_steps: bool,
+    /// Go on with the run in --run-dir, to the same bits; where there is none yet, start it
+    #[arg(long, requires = "run_dir")]
+    resume: bool,
     /// Print the summary as JSON to stdout
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let config = match &arguments.config {
-        Some(path) => Config::read(path)?.overridden(&arguments.settings, matches)?,
-        None => arguments.settings,
+    let folder = match &arguments.run_dir {
+        Some(path) if arguments.resume => Some(RunFolder::resume(path)?),
+        Some(path) => Some(RunFolder::create(path)?),
+        None => None,
     };
+    let config = settings(&arguments, matches, folder.as_ref())?;
     config.check()?;
     let target = Target::open(&config.adapter)?;
     let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
     for warning in &dataset.warnings {
-        eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
     let split = data::split(&dataset, config.seed);
     train::run::check(&dataset, &split, config.seed, config.batch_size)?;
-    if let Some(folder) = &arguments.run_dir {
-        prepare_folder(folder)?;
-    }
     let plan = target.plan(&config, dataset.shape, capacity(&dataset, &split))?;
     // Weights are checked before a folder is made for them.
-    let weights = match &config.init {
-        Some(path) => checkpoint::load(path)?.for_plan(&plan, path)?,
-        None => setup::initial_values(&plan, config.seed),
-    };
-    let launches = plan.train.len();
+    let start = Start::of(&config, &plan, folder.as_ref())?;
+    announce_data(&dataset, &split);
+    target.check_memory(&plan)?;
     let mut executor = target.executor(plan, config.threads)?;
-    announce(&dataset, &split, executor.adapter(), launches);
+    announce_executor(executor.as_ref(), target.why(&config));
     setup::upload_images(executor.as_mut(), &dataset)?;
-    setup::write_all(executor.as_mut(), &weights)?;
-    let folder = match arguments.run_dir {
+    setup::write_all(executor.as_mut(), &start.weights)?;
+    let folder = match folder {
         Some(folder) => folder,
-        None => new_folder(Path::new("runs"), &config)?,
+        None => RunFolder::numbered(Path::new("runs"), &format!("{}-{}", config.model, config.dataset))?,
     };
-    write(&folder.join("config.toml"), &config.to_toml()?)?;
+    folder.write("config.toml", config.to_toml()?.as_bytes())?;
     // A second handler cannot be set when the library is used for several runs in one process.
     let _ = ctrlc::set_handler(|| {
         // The first asks for an orderly end; whoever asks again does not want to wait for it.
@@ -74,31 +72,91 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
             std::process::exit(INTERRUPTED.into());
         }
     });
-    let metadata = metadata(&config, executor.plan());
-    let schedule = Schedule {
-        epochs: config.epochs,
-        max_steps: config.max_steps,
-        learning_rate: config.lr,
-        seed: config.seed,
-    };
-    let mut trainer = Trainer {
+    if start.position.steps > 0 {
+        let Position { epochs, steps, .. } = start.position;
+        say(format_args!("resumed at step {steps}, behind {epochs} whole epochs"));
+    }
+    let trainer = Trainer {
         executor: executor.as_mut(),
         dataset: &dataset,
         split: &split,
-        schedule,
+        schedule: Schedule {
+            epochs: config.epochs,
+            max_steps: config.max_steps,
+            learning_rate: config.lr,
+            seed: config.seed,
+            checkpoint_steps: config.checkpoint_steps,
+        },
         folder: &folder,
-        metadata,
-        log_steps: arguments.log_steps,
+        description: description(&config, &dataset),
+        log_steps: config.log_steps,
+        position: start.position,
     };
     let outcome = trainer.run(&mut Progress::new(config.epochs))?;
-    let summary = trainer.summary(&outcome);
+    let summary = outcome.summary(executor.as_ref(), &dataset, config.seed);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
-    write(&folder.join("summary.json"), &format!("{json}\n"))?;
-    report(&summary, &folder);
+    folder.write("summary.json", format!("{json}\n").as_bytes())?;
+    report(&summary, &outcome, folder.path());
     if arguments.json {
         print_json(&summary)?;
     }
     Ok(if outcome.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// The settings of a new run: flags, over those of a file. Of a resumed one: its own, with the flags
+/// that may change.
+fn settings(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    folder: Option<&RunFolder>,
+) -> Result<Config, Failure> {
+    let own = folder.map(|folder| folder.file("config.toml")).filter(|file| file.is_file());
+    let flags = &arguments.settings;
+    let settings = match (own, &arguments.config) {
+        (Some(own), None) => {
+            let began = Config::read(&own)?;
+            let now = began.overridden(&flags.clone().absolute()?, matches)?;
+            now.check_resumed(&began)?;
+            now
+        }
+        (Some(own), Some(given)) => {
+            return Err(Failure::Usage(format!(
+                "--config {}: a resumed run has its own settings, {}; leave --config out",
+                given.display(),
+                own.display()
+            )));
+        }
+        (None, Some(given)) => Config::read(given)?.overridden(flags, matches)?,
+        (None, None) => flags.clone(),
+    };
+    settings.absolute()
+}
+
+/// What a run begins with.
+struct Start {
+    weights: Vec<(String, Vec<f32>)>,
+    position: Position,
+}
+
+impl Start {
+    /// The checkpoint of the folder, else the weights of `--init`, else those of the seed.
+    fn of(config: &Config, plan: &Plan, folder: Option<&RunFolder>) -> Result<Self, Failure> {
+        let last = folder.map(|folder| folder.file("last.safetensors")).filter(|file| file.exists());
+        if let Some(path) = last {
+            let weights = checkpoint::load(&path)?;
+            let position = weights.metadata.as_ref().and_then(|metadata| metadata.position.clone());
+            let Some(position) = position else {
+                let message = "the position of the run is missing".into();
+                return Err(checkpoint::CheckpointError::Metadata { path, message }.into());
+            };
+            return Ok(Start { weights: weights.with_moments(plan, &path)?, position });
+        }
+        let weights = match &config.init {
+            Some(path) => checkpoint::load(path)?.for_plan(plan, path)?,
+            None => setup::initial_values(plan, config.seed),
+        };
+        Ok(Start { weights, position: Position::default() })
+    }
 }
 
 /// Room for every pair of an epoch, and for scoring the larger of validation and test set at once.
@@ -112,10 +170,8 @@ fn capacity(dataset: &Dataset, split: &Split) -> Capacity {
     }
 }
 
-fn announce(dataset: &Dataset, split: &Split, adapter: &AdapterInfo, launches: usize) {
-    let AdapterInfo { name, backend, driver, software } = adapter;
-    let software = if *software { ", a software adapter: right, but slow" } else { "" };
-    eprintln!(
+fn announce_data(dataset: &Dataset, split: &Split) {
+    say(format_args!(
         "{}: {} images of {}, {} classes; {} train, {} validate, {} test",
         dataset.name,
         dataset.len(),
@@ -124,79 +180,56 @@ fn announce(dataset: &Dataset, split: &Split, adapter: &AdapterInfo, launches: u
         split.train.len(),
         split.validation.len(),
         split.test.len()
-    );
-    eprintln!("on {name} ({backend}, {driver}{software}); {launches} launches a step");
+    ));
 }
 
-/// What a weights file needs to be used without its run.
-fn metadata(config: &Config, plan: &Plan) -> BTreeMap<String, String> {
-    let shape = plan.input;
-    [
-        ("model", plan.model.clone()),
-        ("dataset", config.dataset.clone()),
-        ("input", shape.to_string()),
-        ("activation", config.activation.to_string()),
-        ("pool", config.pool.to_string()),
-        ("distance", config.distance.to_string()),
-        ("loss", config.convention().to_string()),
-        ("margin", config.margin.to_string()),
-        ("norm_eps", crate::plan::NORM_EPS.to_string()),
-        ("threshold", "0.5".into()),
-        ("seed", config.seed.to_string()),
-    ]
-    .map(|(key, value)| (key.to_string(), value))
-    .into()
+/// Where it runs, why, how, and what it needs.
+fn announce_executor(executor: &dyn Executor, why: &str) {
+    let (adapter, plan) = (executor.adapter(), executor.plan());
+    let software = if adapter.software { ", a software adapter: right, but slow" } else { "" };
+    say(format_args!(
+        "on {} ({}, {}{software}){why}; plan {}, {} launches a step; {} of memory",
+        adapter.name,
+        adapter.backend,
+        adapter.driver,
+        plan.options.kind.name(),
+        plan.train.len(),
+        size(plan.memory() as u64)
+    ));
 }
 
-/// Makes a folder that the user named, unless it is there and empty.
-fn prepare_folder(folder: &Path) -> Result<(), Failure> {
-    let unwritable = |source| Failure::Run(RunError::Write { path: folder.to_path_buf(), source });
-    std::fs::create_dir_all(folder).map_err(unwritable)?;
-    let mut entries = std::fs::read_dir(folder).map_err(unwritable)?;
-    if entries.next().is_some() {
-        return Err(Failure::Usage(format!(
-            "--run-dir {}: the folder is not empty; name a new one, so that no earlier run is lost",
-            folder.display()
-        )));
+/// What a weights file of this run says of itself.
+fn description(config: &Config, dataset: &Dataset) -> Description {
+    Description {
+        model: config.model.clone(),
+        dataset: config.dataset.clone(),
+        input: dataset.shape,
+        activation: config.activation,
+        pool: config.pool,
+        distance: config.distance,
+        convention: config.convention(),
+        margin: config.margin,
+        norm_eps: NORM_EPS,
+        threshold: 0.5,
+        seed: config.seed,
+        epoch: 0,
+        step: 0,
     }
-    Ok(())
 }
 
-/// The next free folder, as in `runs/3-sn-lenet5-glyphs`.
-fn new_folder(parent: &Path, config: &Config) -> Result<PathBuf, Failure> {
-    let unwritable = |path: &Path, source| Failure::Run(RunError::Write { path: path.to_path_buf(), source });
-    std::fs::create_dir_all(parent).map_err(|source| unwritable(parent, source))?;
-    let taken = std::fs::read_dir(parent)
-        .map_err(|source| unwritable(parent, source))?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.split('-').next()?.parse::<u64>().ok())
-        .max()
-        .unwrap_or(0);
-    for number in taken + 1.. {
-        let folder = parent.join(format!("{number}-{}-{}", config.model, config.dataset));
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            // Another run was quicker.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unwritable(&folder, error)),
-        }
-    }
-    unreachable!("numbers do not end")
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    checkpoint::write_aside(path, text.as_bytes())
-        .map_err(|source| Failure::Run(RunError::Write { path: path.to_path_buf(), source }))
-}
-
-fn report(summary: &Summary, folder: &Path) {
+fn report(summary: &Summary, outcome: &Outcome, folder: &Path) {
     if summary.interrupted {
-        eprintln!("interrupted after step {}; the weights are saved", summary.steps);
+        say(format_args!(
+            "interrupted after step {}; everything is saved, go on with: gpu-siamese train --resume --run-dir {}",
+            summary.steps,
+            folder.display()
+        ));
     }
-    if let Some(accuracy) = summary.test_accuracy {
-        eprintln!(
-            "test pairs {accuracy:.2} % with the weights of epoch {} (test set in {:.2} s)",
-            summary.best_epoch, summary.test_seconds
-        );
+    if let Some(test) = &outcome.test {
+        say(format_args!(
+            "test pairs {:.2} % with the weights of epoch {} ({} pairs in {:.2} s)",
+            test.metrics.accuracy, summary.best_epoch, test.metrics.pairs, test.seconds
+        ));
     }
-    eprintln!("run folder: {}", folder.display());
+    say(format_args!("run folder: {}", folder.display()));
 }

@@ -33,7 +33,7 @@ pub use random::{Random, Stream};
 pub use split::{Split, split};
 
 /// Size of one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
     /// Planes, one after another: 1 for grey, 3 for red, green, blue.
     pub channels: usize,

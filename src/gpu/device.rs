@@ -15,6 +15,8 @@ pub struct Device {
     pub info: AdapterInfo,
     /// Most bytes that one binding may cover.
     pub max_binding: usize,
+    /// Whether its buffers lie in the machine's own memory.
+    pub uses_host_memory: bool,
     errors: Arc<Mutex<Option<ExecutorError>>>,
 }
 
@@ -58,6 +60,10 @@ impl Device {
         Ok(Device {
             kernels: Kernels::new(&device),
             info: candidate.describe(),
+            uses_host_memory: matches!(
+                candidate.info.device_type,
+                wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu
+            ),
             max_binding,
             device,
             queue,

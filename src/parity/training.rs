@@ -187,7 +187,7 @@ fn each_step(
     let parameters = cpu.plan().parameters.iter();
     let names: Vec<String> =
         parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
-    for (step, slot) in epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE).into_iter().enumerate() {
+    for (step, slot) in epoch::slots(cpu.as_ref(), 0..STEPS, 0, LEARNING_RATE).into_iter().enumerate() {
         let state = setup::read_all(cpu.as_mut(), true)?;
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
@@ -213,7 +213,7 @@ fn norm(values: &[f32]) -> f64 {
 fn free(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
     let [mut cpu, mut other] = material.executors(subject, (&smooth(), 1e-4))?;
-    let slots = epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE);
+    let slots = epoch::slots(cpu.as_ref(), 0..STEPS, 0, LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
     let mut verdict = verdict("free", "50 steps of sn-lenet5, tanh, average, eps 1e-4");
     for (step, (expected, found)) in expected.into_iter().zip(found).enumerate() {

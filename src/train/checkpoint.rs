@@ -1,10 +1,15 @@
 //! Weights in safetensors files, with PyTorch's names and layouts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
+use super::description::Description;
+use super::folder::write_aside;
+use super::position::Position;
 use crate::plan::Plan;
 
 /// What can go wrong with a weights file.
@@ -14,11 +19,20 @@ pub enum CheckpointError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{}: cannot be written: {source}; free some space or choose another --run-dir", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("{}: holds more than {limit} bytes, the most that is read; name a weights file", path.display())]
+    TooBig { path: PathBuf, limit: u64 },
     #[error("{}: is not a safetensors file: {message}; save weights with safetensors", path.display())]
     Format { path: PathBuf, message: String },
+    #[error("{}: its metadata cannot be used: {message}; restore the file, or remove the metadata and name the --model", path.display())]
+    Metadata { path: PathBuf, message: String },
+    #[error("{}: {tensor} holds {value} at position {position}; use weights of a run that did not diverge", path.display())]
+    NotFinite { path: PathBuf, tensor: String, position: usize, value: f32 },
     #[error("{}: does not fit model {model}:\n{}", path.display(), problems.join("\n"))]
     Misfit { path: PathBuf, model: String, problems: Vec<String> },
 }
+
+/// Most bytes of a weights file: fifteen times the largest network here, moments included.
+pub const LIMIT: u64 = 8 << 30;
 
 /// A tensor of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +42,22 @@ pub struct Loaded {
     pub values: Vec<f32>,
 }
 
+/// What a file of this program says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    #[serde(flatten)]
+    pub description: Description,
+    /// In a checkpoint: where its run stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
 /// What a weights file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     pub tensors: Vec<Loaded>,
-    /// The file's metadata.
-    pub metadata: BTreeMap<String, String>,
+    /// Absent from files of other programs.
+    pub metadata: Option<Metadata>,
 }
 
 /// Key of the one metadata entry: a JSON object. A file with several entries would differ from run
@@ -51,7 +75,7 @@ pub fn save(
     path: &Path,
     plan: &Plan,
     tensors: &[(String, Vec<f32>)],
-    metadata: &BTreeMap<String, String>,
+    metadata: &Metadata,
 ) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::Write { path: path.to_path_buf(), source };
     let bytes: Vec<(&str, Vec<usize>, &[u8])> = tensors
@@ -67,39 +91,44 @@ pub fn save(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(std::io::Error::other(error)))?;
     let json = serde_json::to_string(metadata).map_err(|error| failed(error.into()))?;
-    let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
-    let file = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| failed(std::io::Error::other(error)))?;
+    let entries = HashMap::from([(METADATA_KEY.to_string(), json)]);
+    let file =
+        safetensors::serialize(views, Some(entries)).map_err(|error| failed(std::io::Error::other(error)))?;
     write_aside(path, &file).map_err(failed)
-}
-
-/// Replaces a file only by a whole one.
-///
-/// # Errors
-/// What the file system reports.
-pub fn write_aside(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let aside = path.with_extension("partial");
-    let mut file = std::fs::File::create(&aside)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)
 }
 
 /// Reads a file's f32 tensors.
 ///
 /// # Errors
-/// Unreadable, or no safetensors.
+/// Unreadable, too big, no safetensors, or metadata that this program did not write.
 pub fn load(path: &Path) -> Result<Weights, CheckpointError> {
-    let file =
-        std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_path_buf(), source })?;
+    let unreadable = |source| CheckpointError::Read { path: path.to_path_buf(), source };
+    let mut file = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|content| content.take(LIMIT + 1).read_to_end(&mut file))
+        .map_err(unreadable)?;
+    if file.len() as u64 > LIMIT {
+        return Err(CheckpointError::TooBig { path: path.to_path_buf(), limit: LIMIT });
+    }
+    parse(&file, path)
+}
+
+/// The tensors in the bytes of a file; `path` is for messages.
+///
+/// # Errors
+/// No safetensors, or metadata that this program did not write.
+pub fn parse(file: &[u8], path: &Path) -> Result<Weights, CheckpointError> {
     let format = |message: String| CheckpointError::Format { path: path.to_path_buf(), message };
-    let (_, header) = SafeTensors::read_metadata(&file).map_err(|error| format(error.to_string()))?;
+    let (_, header) =
+        SafeTensors::read_metadata(file).map_err(|error| format(format!("{error}{}", looks_like(file))))?;
     let metadata = match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
-        Some(json) => serde_json::from_str(json).map_err(|error| format(error.to_string()))?,
-        None => BTreeMap::new(),
+        Some(json) => Some(serde_json::from_str(json).map_err(|error| CheckpointError::Metadata {
+            path: path.to_path_buf(),
+            message: error.to_string(),
+        })?),
+        None => None,
     };
-    let parsed = SafeTensors::deserialize(&file).map_err(|error| format(error.to_string()))?;
+    let parsed = SafeTensors::deserialize(file).map_err(|error| format(error.to_string()))?;
     let mut tensors = Vec::new();
     for (name, view) in parsed.tensors() {
         if name.ends_with(IGNORED) {
@@ -108,11 +137,26 @@ pub fn load(path: &Path) -> Result<Weights, CheckpointError> {
         if view.dtype() != Dtype::F32 {
             return Err(format(format!("tensor {name} is {:?}; convert it to float32", view.dtype())));
         }
-        let values =
+        let values: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+            let (path, value) = (path.to_path_buf(), values[position]);
+            return Err(CheckpointError::NotFinite { path, tensor: name, position, value });
+        }
         tensors.push(Loaded { name, shape: view.shape().to_vec(), values });
     }
     Ok(Weights { tensors, metadata })
+}
+
+/// Completes the message on a file that is no safetensors.
+fn looks_like(file: &[u8]) -> &'static str {
+    match file {
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => {
+            " (it looks like a pickle of torch.save: use safetensors.torch.save_file instead)"
+        }
+        [0x89, b'H', b'D', b'F', ..] => " (it is an HDF5 file, as Keras writes them)",
+        _ => "",
+    }
 }
 
 impl Weights {
@@ -121,25 +165,49 @@ impl Weights {
     /// # Errors
     /// [`CheckpointError::Misfit`] lists everything missing, misshapen and extra.
     pub fn for_plan(&self, plan: &Plan, path: &Path) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
+        self.choose(plan, path, false)
+    }
+
+    /// The same with the optimizer's moments: what a resumed run wants.
+    ///
+    /// # Errors
+    /// As [`Self::for_plan`].
+    pub fn with_moments(&self, plan: &Plan, path: &Path) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
+        self.choose(plan, path, true)
+    }
+
+    fn choose(
+        &self,
+        plan: &Plan,
+        path: &Path,
+        moments: bool,
+    ) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
         let mut problems = Vec::new();
-        if let Some(model) = self.metadata.get("model").filter(|model| **model != plan.model) {
-            problems.push(format!("  the file is of model {model}"));
+        if let Some(metadata) = &self.metadata {
+            let Description { model, norm_eps, .. } = &metadata.description;
+            if *model != plan.model {
+                problems.push(format!("  the file is of model {model}"));
+            }
+            if *norm_eps != crate::plan::NORM_EPS {
+                problems.push(format!("  its norm has eps {norm_eps}, not {}", crate::plan::NORM_EPS));
+            }
         }
+        let by_name: HashMap<&str, &Loaded> =
+            self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let mut chosen = Vec::new();
-        for parameter in &plan.parameters {
-            match self.tensors.iter().find(|tensor| tensor.name == parameter.name) {
-                None => problems.push(format!("  {} {:?} is missing", parameter.name, parameter.shape)),
-                Some(tensor) if tensor.shape != parameter.shape => problems.push(format!(
-                    "  {} is {:?}, but the model wants {:?}",
-                    parameter.name, tensor.shape, parameter.shape
-                )),
-                Some(tensor) => chosen.push((tensor.name.clone(), tensor.values.clone())),
+        for name in plan.saved(moments) {
+            let shape = plan.tensor(&name).map_or(&[][..], |tensor| &tensor.shape);
+            match by_name.get(name.as_str()) {
+                None => problems.push(format!("  {name} {shape:?} is missing")),
+                Some(tensor) if tensor.shape != shape => {
+                    problems.push(format!("  {name} is {:?}, but the model wants {shape:?}", tensor.shape))
+                }
+                Some(tensor) => chosen.push((name, tensor.values.clone())),
             }
         }
-        for Loaded { name, .. } in &self.tensors {
-            if plan.tensor(name).is_none() {
-                problems.push(format!("  {name} is unknown to the model"));
-            }
+        let known: std::collections::HashSet<String> = plan.saved(true).into_iter().collect();
+        for Loaded { name, shape, .. } in self.tensors.iter().filter(|tensor| !known.contains(&tensor.name)) {
+            problems.push(format!("  {name} {shape:?} is unknown to the model"));
         }
         if problems.is_empty() {
             return Ok(chosen);
@@ -173,6 +241,25 @@ mod tests {
         build(&network, &options).unwrap()
     }
 
+    fn description() -> Description {
+        let options = ModelOptions::default();
+        Description {
+            model: "sn-lenet5".into(),
+            dataset: "glyphs".into(),
+            input: Shape { channels: 1, height: 28, width: 28 },
+            activation: options.activation,
+            pool: options.pool,
+            distance: options.comparison.distance,
+            convention: Convention::Similarity,
+            margin: 0.1,
+            norm_eps: crate::plan::NORM_EPS,
+            threshold: 1.0 / 3.0,
+            seed: 0,
+            epoch: 2,
+            step: 600,
+        }
+    }
+
     /// Name, shape, kind and bytes of a tensor.
     type Raw = (String, Vec<usize>, Dtype, Vec<u8>);
 
@@ -204,10 +291,10 @@ mod tests {
         let (plan, folder) = (plan(), tempfile::tempdir().unwrap());
         let path = folder.path().join("w.safetensors");
         let values = initial_values(&plan, 3);
-        let metadata = BTreeMap::from([("model".to_string(), "sn-lenet5".to_string())]);
+        let metadata = Metadata { description: description(), position: Some(Position::default()) };
         save(&path, &plan, &values, &metadata).unwrap();
         let weights = load(&path).unwrap();
-        assert_eq!(weights.metadata, metadata);
+        assert_eq!(weights.metadata.as_ref(), Some(&metadata));
         assert_eq!(weights.for_plan(&plan, &path).unwrap(), values);
         let first = std::fs::read(&path).unwrap();
         save(&path, &plan, &values, &metadata).unwrap();
@@ -234,7 +321,7 @@ mod tests {
         });
         assert!(message.contains("fc1.weight is [400, 120], but the model wants [120, 400]"), "{message}");
         let message = mismatch(|tensors| tensors.push(("fc3.bias".into(), vec![1], Dtype::F32, vec![0; 4])));
-        assert!(message.contains("fc3.bias is unknown"), "{message}");
+        assert!(message.contains("fc3.bias [1] is unknown"), "{message}");
         let message = mismatch(|tensors| {
             tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| {
                 t.2 = Dtype::F16;
@@ -242,6 +329,10 @@ mod tests {
             });
         });
         assert!(message.contains("fc2.bias is F16"), "{message}");
+        let message = mismatch(|tensors| {
+            tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.3[10..12].fill(0xff));
+        });
+        assert!(message.contains("fc2.bias holds NaN at position 2"), "{message}");
     }
 
     #[test]

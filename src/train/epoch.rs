@@ -1,10 +1,14 @@
 //! One epoch of training steps.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use crate::executor::{Executor, ExecutorError, StepResult};
 use crate::plan::{Phase, Slot};
 
 /// Sums over the steps of an epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     pub steps: u64,
     pub loss: f64,
@@ -31,33 +35,33 @@ impl Totals {
     }
 }
 
-/// Slots of `steps` whole batches; `done` training steps have run before. Short batches are dropped.
-pub fn slots(executor: &dyn Executor, steps: usize, done: u64, learning_rate: f64) -> Vec<Slot> {
+/// Slots of an epoch's steps, each a whole batch; `before` training steps had run when the epoch began.
+pub fn slots(executor: &dyn Executor, steps: Range<usize>, before: u64, learning_rate: f64) -> Vec<Slot> {
     let plan = executor.plan();
     let batch = plan.options.batch_size;
-    (0..steps)
+    steps
         .map(|step| Slot {
             first: (step * batch) as u32,
             count: batch as u32,
-            ..plan.adam_slot(done + step as u64 + 1, learning_rate)
+            ..plan.adam_slot(before + step as u64 + 1, learning_rate)
         })
         .collect()
 }
 
-/// Runs an epoch's slots. `on_step` sees each result, with the sums so far, and answers whether to go on.
+/// Runs slots and adds their results to `totals`. `on_step` sees each result, with the sums so far,
+/// and answers whether to go on.
 ///
 /// # Errors
 /// What the executor reports.
 pub fn run(
     executor: &mut dyn Executor,
     slots: &[Slot],
+    totals: &mut Totals,
     on_step: &mut dyn FnMut(&StepResult, &Totals) -> bool,
-) -> Result<Totals, ExecutorError> {
+) -> Result<(), ExecutorError> {
     let batch_size = executor.plan().options.batch_size;
-    let mut totals = Totals::default();
     executor.run(Phase::Train, slots, &mut |result| {
         totals.add(&result, batch_size);
-        on_step(&result, &totals)
-    })?;
-    Ok(totals)
+        on_step(&result, totals)
+    })
 }

@@ -1,9 +1,17 @@
 //! Trains: the loop over epochs, initial values, checkpoints, and the files of a run.
 
 pub mod checkpoint;
+pub mod description;
 pub mod epoch;
+pub mod folder;
+pub mod position;
 pub mod run;
 pub mod setup;
+pub mod summary;
 
-pub use checkpoint::{CheckpointError, Weights};
-pub use run::{Outcome, RunError, Schedule, Summary, Trainer, Watch};
+pub use checkpoint::{CheckpointError, Metadata, Weights};
+pub use description::Description;
+pub use folder::{FolderError, RunFolder};
+pub use position::Position;
+pub use run::{Outcome, RunError, Schedule, Trainer, Watch};
+pub use summary::{EpochMetrics, Summary};

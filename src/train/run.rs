@@ -1,18 +1,19 @@
-//! A training run: epochs with validation, the best and the last weights, and the run's files.
+//! A training run: epochs with validation, checkpoints, and the test of the best weights.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{self, CheckpointError};
+use super::checkpoint::{self, CheckpointError, Metadata};
+use super::description::Description;
 use super::epoch::{self, Totals};
+use super::folder::{FolderError, Lines, RunFolder};
+use super::position::{Best, Position};
 use super::setup;
+use super::summary::{EpochMetrics, Summary};
 use crate::data::{DataError, Dataset, Pair, Split, pairs};
-use crate::eval::{self, PairMetrics};
-use crate::executor::{AdapterInfo, Executor, ExecutorError, StepResult};
+use crate::eval::{self, PairMetrics, Score};
+use crate::executor::{Executor, ExecutorError, StepResult};
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +23,12 @@ pub struct Schedule {
     pub max_steps: Option<u64>,
     pub learning_rate: f64,
     pub seed: u64,
+    /// Steps between checkpoints within an epoch; if `None`, there is one every [`CHECKPOINT_PAUSE`].
+    pub checkpoint_steps: Option<u64>,
 }
+
+/// Most training time that a killed run loses, unless checkpoints were asked for by steps.
+pub const CHECKPOINT_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a run ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +39,18 @@ pub enum RunError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Data(#[from] DataError),
-    #[error("{}: cannot be written: {source}; free some space or choose another --run-dir", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error(
         "the loss of step {step} (epoch {epoch}) is {loss}: the run diverged; use a smaller --lr. \
-         The checkpoints of earlier epochs are intact"
+         Earlier checkpoints are intact"
     )]
     Diverged { step: u64, epoch: u64, loss: f32 },
+    #[error(
+        "{tensor} holds {value} after step {step} (epoch {epoch}): the run diverged; use a smaller --lr. \
+         Earlier checkpoints are intact"
+    )]
+    NotFinite { tensor: String, value: f32, step: u64, epoch: u64 },
     #[error(
         "the data set has {found} training pairs, fewer than the {batch_size} of a batch; \
          use a smaller --batch-size"
@@ -47,26 +58,14 @@ pub enum RunError {
     TooFewPairs { found: usize, batch_size: usize },
 }
 
-/// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EpochMetrics {
-    pub epoch: u64,
-    pub step: u64,
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    pub val_loss: f64,
-    pub val_accuracy: f64,
-    pub train_seconds: f64,
-    pub val_seconds: f64,
-    pub pairs_per_second: f64,
-}
-
 /// What watches a run: only the command line prints.
 pub trait Watch {
-    /// Before an epoch of so many steps.
-    fn epoch_begins(&mut self, _epoch: u64, _steps: usize) {}
+    /// Before an epoch of so many steps, of which `done` ran before the run was resumed.
+    fn epoch_begins(&mut self, _epoch: u64, _done: u64, _steps: usize) {}
     /// After each training step.
     fn step(&mut self, _epoch: u64, _totals: &Totals) {}
+    /// While pairs are scored: the share that is done.
+    fn scoring(&mut self, _what: &'static str, _share: f64) {}
     fn epoch_ends(&mut self, _metrics: &EpochMetrics, _best: bool) {}
     /// Asked after each step; true ends the run with what it has.
     fn interrupted(&self) -> bool {
@@ -78,45 +77,20 @@ pub trait Watch {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub interrupted: bool,
-    pub epochs: u64,
-    pub steps: u64,
-    pub best_epoch: u64,
-    /// Of the best epoch.
-    pub best: Option<EpochMetrics>,
+    pub position: Position,
+    /// Every epoch so far.
+    pub epochs: Vec<EpochMetrics>,
     /// Test pairs, with the best weights.
-    pub test: Option<PairMetrics>,
-    pub test_seconds: f64,
-    /// Training alone, mean of the epochs.
-    pub seconds_per_epoch: f64,
-    /// Launches counted while training.
-    pub train_launches: u64,
+    pub test: Option<Test>,
 }
 
-/// `summary.json`; accuracies in percent.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    pub model: String,
-    pub dataset: String,
-    pub trainable: usize,
-    pub state: usize,
-    pub parameters: usize,
-    pub seed: u64,
-    pub adapter: AdapterInfo,
-    pub plan: String,
-    pub launches_per_step: usize,
-    /// Counted while training, not derived.
-    pub train_launches: u64,
-    pub batch_size: usize,
-    pub epochs: u64,
-    pub steps: u64,
-    pub best_epoch: u64,
-    pub train_accuracy: Option<f64>,
-    pub val_accuracy: Option<f64>,
-    pub test_accuracy: Option<f64>,
-    pub threshold: f64,
-    pub seconds_per_epoch: f64,
-    pub test_seconds: f64,
-    pub interrupted: bool,
+/// How the best weights did on the test pairs.
+#[derive(Clone, Debug)]
+pub struct Test {
+    pub pairs: Vec<Pair>,
+    pub scores: Vec<Score>,
+    pub metrics: PairMetrics,
+    pub seconds: f64,
 }
 
 /// Whether a run could draw its pairs and fill a batch: asked before anything is made for it.
@@ -133,212 +107,315 @@ pub fn check(dataset: &Dataset, split: &Split, seed: u64, batch_size: usize) -> 
     Ok(())
 }
 
+/// A line of `steps.jsonl`.
+#[derive(Serialize, Deserialize)]
+struct StepLine {
+    step: u64,
+    epoch: u64,
+    loss: f32,
+    hits: u32,
+}
+
 /// A run in the making: an executor that holds data and weights, and a folder.
 pub struct Trainer<'a> {
     pub executor: &'a mut dyn Executor,
     pub dataset: &'a Dataset,
     pub split: &'a Split,
     pub schedule: Schedule,
-    pub folder: &'a Path,
-    /// What the weights' files say about themselves.
-    pub metadata: BTreeMap<String, String>,
+    pub folder: &'a RunFolder,
+    /// What the weights' files say about themselves; epoch, step and threshold are filled in.
+    pub description: Description,
     pub log_steps: bool,
+    /// Where the executor's weights stand: the default for a new run.
+    pub position: Position,
+}
+
+/// The files that a run adds lines to.
+struct Logs {
+    metrics: Lines,
+    steps: Option<Lines>,
+}
+
+/// How a stretch of work ended.
+#[derive(PartialEq)]
+enum End {
+    Done,
+    Interrupted,
 }
 
 impl Trainer<'_> {
     /// Trains from the weights that the executor holds, then tests the best ones.
     ///
     /// # Errors
-    /// See [`RunError`]; the folder keeps what earlier epochs left.
-    pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
+    /// See [`RunError`]; the folder keeps the last checkpoint.
+    pub fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
         let labels = &self.dataset.labels;
-        let validation = pairs::validation(labels, self.split, self.schedule.seed)?;
+        let seed = self.schedule.seed;
+        let validation = pairs::validation(labels, self.split, seed)?;
         // Drawn now: that they cannot be drawn must not show after hours.
-        let test = pairs::test(labels, self.split, self.schedule.seed)?;
+        let test = pairs::test(labels, self.split, seed)?;
         let batch_size = self.executor.plan().options.batch_size;
-        let mut outcome = Outcome {
-            interrupted: false,
-            epochs: 0,
-            steps: 0,
-            best_epoch: 0,
-            best: None,
-            test: None,
-            test_seconds: 0.0,
-            seconds_per_epoch: 0.0,
-            train_launches: 0,
-        };
-        let mut train_seconds = 0.0;
-        let mut metrics_file = self.create("metrics.jsonl")?;
-        let mut steps_file = if self.log_steps { Some(self.create("steps.jsonl")?) } else { None };
-        for epoch in 1..=self.schedule.epochs {
-            let drawn = pairs::training(labels, self.split, self.schedule.seed, epoch)?;
-            let left = self.schedule.max_steps.map_or(u64::MAX, |most| most - outcome.steps);
+        let (mut epochs, mut logs) = self.logs()?;
+        for epoch in self.position.epochs + 1..=self.schedule.epochs {
+            let before = self.position.steps - self.position.under_way.steps;
+            let left = self.schedule.max_steps.map_or(u64::MAX, |most| most.saturating_sub(before));
+            let drawn = pairs::training(labels, self.split, seed, epoch)?;
             let steps = ((drawn.len() / batch_size) as u64).min(left) as usize;
             if steps == 0 {
                 break;
             }
             setup::upload_pairs(self.executor, &drawn)?;
-            watch.epoch_begins(epoch, steps);
-            let launches = self.executor.launches();
+            let pairs_per_second = match self.train(epoch, steps, before, &mut logs, watch)? {
+                Some(speed) => speed,
+                None => return self.interrupted(epochs),
+            };
             let start = Instant::now();
-            let totals = self.train_epoch(epoch, steps, outcome.steps, watch, steps_file.as_mut())?;
-            let seconds = start.elapsed().as_secs_f64();
-            outcome.train_launches += self.executor.launches() - launches;
-            outcome.steps += totals.steps;
-            outcome.interrupted = totals.steps < steps as u64;
-            if outcome.interrupted {
-                break;
-            }
-            outcome.epochs = epoch;
-            train_seconds += seconds;
-            let start = Instant::now();
-            let val = self.evaluate(&validation)?;
-            if !val.loss.is_finite() {
-                // The optimizer ran after the last loss that was looked at.
-                return Err(RunError::Diverged { step: outcome.steps, epoch, loss: val.loss as f32 });
-            }
+            let Some(scores) = self.score(&validation, "validation", watch)? else {
+                self.save_last()?;
+                return self.interrupted(epochs);
+            };
+            let val = self.metrics(&validation, &scores);
+            let totals = self.position.under_way;
+            // An epoch that was interrupted behind its last step has no time of its own.
+            let seconds = if pairs_per_second > 0.0 { totals.pairs as f64 / pairs_per_second } else { 0.0 };
             let metrics = EpochMetrics {
                 epoch,
-                step: outcome.steps,
+                step: self.position.steps,
                 train_loss: totals.mean_loss(),
                 train_accuracy: totals.accuracy(),
                 val_loss: val.loss,
                 val_accuracy: val.accuracy,
                 train_seconds: seconds,
                 val_seconds: start.elapsed().as_secs_f64(),
-                pairs_per_second: totals.pairs as f64 / seconds,
+                pairs_per_second,
             };
-            let best = outcome.best.as_ref().is_none_or(|best| better(&metrics, best));
-            if best {
-                self.save("best.safetensors", false, &outcome)?;
+            if !val.loss.is_finite() {
+                // The optimizer ran after the last loss that was looked at.
+                let (step, loss) = (self.position.steps, val.loss as f32);
+                return Err(RunError::Diverged { step, epoch, loss });
             }
-            self.save("last.safetensors", true, &outcome)?;
-            self.line(&mut metrics_file, "metrics.jsonl", &metrics)?;
+            self.position.epochs = epoch;
+            self.position.under_way = Totals::default();
+            let beats = |best: &Best| best.beaten_by(val.accuracy, val.loss);
+            let best = self.position.best.as_ref().is_none_or(beats);
+            if best {
+                let threshold = eval::best_threshold(&validation, &scores);
+                self.position.best =
+                    Some(Best { epoch, val_accuracy: val.accuracy, val_loss: val.loss, threshold });
+                self.save("best.safetensors", false)?;
+            }
+            // Before the checkpoint: a killed run drops lines that are too many, but misses none.
+            logs.metrics.add(&metrics)?;
+            logs.metrics.flush()?;
+            self.save_last()?;
             watch.epoch_ends(&metrics, best);
-            if best {
-                outcome.best_epoch = epoch;
-                outcome.best = Some(metrics);
+            epochs.push(metrics);
+        }
+        if self.position.best.is_none() {
+            return Ok(Outcome { interrupted: false, position: self.position, epochs, test: None });
+        }
+        match self.test(test, watch)? {
+            Some(test) => {
+                Ok(Outcome { interrupted: false, position: self.position, epochs, test: Some(test) })
             }
+            None => self.interrupted(epochs),
         }
-        outcome.seconds_per_epoch = train_seconds / outcome.epochs.max(1) as f64;
-        if outcome.interrupted {
-            self.save("last.safetensors", true, &outcome)?;
-        } else if outcome.best.is_some() {
-            self.test(&test, &mut outcome)?;
-        }
-        Ok(outcome)
     }
 
-    /// Scores the test pairs with the best weights.
-    fn test(&mut self, pairs: &[Pair], outcome: &mut Outcome) -> Result<(), RunError> {
-        let path = self.folder.join("best.safetensors");
-        let best = checkpoint::load(&path)?.for_plan(self.executor.plan(), &path)?;
-        setup::write_all(self.executor, &best)?;
-        let start = Instant::now();
-        outcome.test = Some(self.evaluate(pairs)?);
-        outcome.test_seconds = start.elapsed().as_secs_f64();
-        Ok(())
+    fn interrupted(self, epochs: Vec<EpochMetrics>) -> Result<Outcome, RunError> {
+        Ok(Outcome { interrupted: true, position: self.position, epochs, test: None })
     }
 
-    fn evaluate(&mut self, pairs: &[Pair]) -> Result<PairMetrics, RunError> {
-        let scores = eval::score(self.executor, pairs)?;
-        let options = &self.executor.plan().options;
-        Ok(eval::metrics(pairs, &scores, options.convention, options.margin))
+    /// Opens the files of lines, cut back to where the run stands, and the epochs so far.
+    fn logs(&self) -> Result<(Vec<EpochMetrics>, Logs), RunError> {
+        let Position { epochs, steps, .. } = self.position;
+        let lines = self.folder.lines("metrics.jsonl", |line: &EpochMetrics| line.epoch <= epochs)?;
+        let metrics = Lines::append(self.folder.file("metrics.jsonl"))?;
+        let steps = match self.log_steps {
+            true => {
+                self.folder.lines("steps.jsonl", |line: &StepLine| line.step <= steps)?;
+                Some(Lines::append(self.folder.file("steps.jsonl"))?)
+            }
+            false => None,
+        };
+        Ok((lines, Logs { metrics, steps }))
     }
 
-    /// Runs an epoch's steps until one diverges or somebody interrupts.
-    fn train_epoch(
+    /// Trains to the end of an epoch of `steps` steps, with checkpoints on the way. Returns pairs per
+    /// second, or `None` where the run was interrupted, with its state saved.
+    fn train(
         &mut self,
         epoch: u64,
         steps: usize,
-        done: u64,
+        before: u64,
+        logs: &mut Logs,
         watch: &mut dyn Watch,
-        steps_file: Option<&mut std::fs::File>,
-    ) -> Result<Totals, RunError> {
-        let slots = epoch::slots(self.executor, steps, done, self.schedule.learning_rate);
-        let mut log = steps_file.map(std::io::BufWriter::new);
-        let mut unwritten = None;
-        let mut bad = None;
-        let totals = epoch::run(self.executor, &slots, &mut |result, so_far| {
-            if !result.loss.is_finite() && bad.is_none() {
-                bad = Some(*result);
+    ) -> Result<Option<f64>, RunError> {
+        let resumed = self.position.under_way;
+        watch.epoch_begins(epoch, resumed.steps, steps);
+        let mut training = Duration::ZERO;
+        while self.position.under_way.steps < steps as u64 {
+            let start = Instant::now();
+            let end = self.stretch(epoch, steps, before, logs, watch)?;
+            training += start.elapsed();
+            if end == End::Interrupted || self.position.under_way.steps < steps as u64 {
+                if let Some(lines) = &mut logs.steps {
+                    lines.flush()?;
+                }
+                self.save_last()?;
             }
-            if let Some(log) = &mut log {
-                let StepResult { number, loss, hits } = *result;
-                let step = done + number as u64 + 1;
-                let line = serde_json::json!({"step": step, "epoch": epoch, "loss": loss, "hits": hits});
-                unwritten = unwritten.take().or(writeln!(log, "{line}").err());
+            if end == End::Interrupted {
+                return Ok(None);
+            }
+        }
+        if let Some(lines) = &mut logs.steps {
+            lines.flush()?;
+        }
+        let pairs = self.position.under_way.pairs - resumed.pairs;
+        Ok(Some(pairs as f64 / training.as_secs_f64().max(1e-9)))
+    }
+
+    /// Trains until a checkpoint is due, the epoch ends, a step diverges or somebody interrupts.
+    fn stretch(
+        &mut self,
+        epoch: u64,
+        steps: usize,
+        before: u64,
+        logs: &mut Logs,
+        watch: &mut dyn Watch,
+    ) -> Result<End, RunError> {
+        let first = self.position.under_way.steps as usize;
+        let last = match self.schedule.checkpoint_steps {
+            Some(every) => {
+                let next = (self.position.steps / every + 1).saturating_mul(every);
+                steps.min((next - before) as usize)
+            }
+            None => steps,
+        };
+        let by_time = self.schedule.checkpoint_steps.is_none();
+        let slots = epoch::slots(self.executor, first..last, before, self.schedule.learning_rate);
+        let (start, launches) = (Instant::now(), self.executor.launches());
+        let (mut bad, mut unwritten, mut end) = (None, None, End::Done);
+        let totals = &mut self.position.under_way;
+        epoch::run(self.executor, &slots, totals, &mut |result, so_far| {
+            let StepResult { loss, hits, .. } = *result;
+            let step = before + so_far.steps;
+            if !loss.is_finite() && bad.is_none() {
+                bad = Some(RunError::Diverged { step, epoch, loss });
+            }
+            if let Some(lines) = &mut logs.steps
+                && unwritten.is_none()
+            {
+                unwritten = lines.add(&StepLine { step, epoch, loss, hits }).err();
             }
             watch.step(epoch, so_far);
-            bad.is_none() && unwritten.is_none() && !watch.interrupted()
-        });
-        if let Some(mut log) = log {
-            unwritten = unwritten.or(log.flush().err());
-        }
-        let totals = totals?;
-        if let Some(source) = unwritten {
-            return Err(RunError::Write { path: self.folder.join("steps.jsonl"), source });
+            if watch.interrupted() {
+                end = End::Interrupted;
+            }
+            let due = by_time && start.elapsed() >= CHECKPOINT_PAUSE;
+            bad.is_none() && unwritten.is_none() && end == End::Done && !due
+        })?;
+        self.position.steps = before + self.position.under_way.steps;
+        self.position.train_launches += self.executor.launches() - launches;
+        if let Some(error) = unwritten {
+            return Err(error.into());
         }
         match bad {
-            Some(StepResult { number, loss, .. }) => {
-                Err(RunError::Diverged { step: done + number as u64 + 1, epoch, loss })
+            Some(error) => Err(error),
+            None => Ok(end),
+        }
+    }
+
+    fn score(
+        &mut self,
+        pairs: &[Pair],
+        what: &'static str,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Vec<Score>>, RunError> {
+        Ok(eval::score_watched(self.executor, pairs, &mut |share| {
+            watch.scoring(what, share);
+            !watch.interrupted()
+        })?)
+    }
+
+    /// At one half, as in the paper.
+    fn metrics(&self, pairs: &[Pair], scores: &[Score]) -> PairMetrics {
+        let options = &self.executor.plan().options;
+        eval::metrics(pairs, scores, options.convention, options.margin, 0.5)
+    }
+
+    /// Scores the test pairs with the best weights.
+    fn test(&mut self, pairs: Vec<Pair>, watch: &mut dyn Watch) -> Result<Option<Test>, RunError> {
+        let path = self.folder.file("best.safetensors");
+        let best = checkpoint::load(&path)?.for_plan(self.executor.plan(), &path)?;
+        setup::write_all(self.executor, &best)?;
+        let start = Instant::now();
+        let Some(scores) = self.score(&pairs, "test", watch)? else { return Ok(None) };
+        let metrics = self.metrics(&pairs, &scores);
+        Ok(Some(Test { pairs, scores, metrics, seconds: start.elapsed().as_secs_f64() }))
+    }
+
+    /// Weights, running state, moments and position: what a resumed run starts from.
+    fn save_last(&mut self) -> Result<(), RunError> {
+        self.save("last.safetensors", true)
+    }
+
+    fn save(&mut self, name: &str, checkpoint: bool) -> Result<(), RunError> {
+        let tensors = setup::read_all(self.executor, checkpoint)?;
+        let Position { epochs, steps, best, .. } = self.position;
+        for (tensor, values) in &tensors {
+            if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+                let (tensor, epoch) = (tensor.clone(), epochs + u64::from(self.position.under_way.steps > 0));
+                return Err(RunError::NotFinite { tensor, value, step: steps, epoch });
             }
-            None => Ok(totals),
         }
-    }
-
-    fn save(&mut self, name: &str, moments: bool, outcome: &Outcome) -> Result<(), RunError> {
-        let tensors = setup::read_all(self.executor, moments)?;
-        let mut metadata = self.metadata.clone();
-        metadata.insert("epoch".into(), outcome.epochs.to_string());
-        metadata.insert("step".into(), outcome.steps.to_string());
-        checkpoint::save(&self.folder.join(name), self.executor.plan(), &tensors, &metadata)?;
+        let description = Description {
+            threshold: best.map_or(0.5, |best| best.threshold),
+            epoch: epochs,
+            step: steps,
+            ..self.description.clone()
+        };
+        let position = checkpoint.then(|| self.position.clone());
+        let metadata = Metadata { description, position };
+        checkpoint::save(&self.folder.file(name), self.executor.plan(), &tensors, &metadata)?;
         Ok(())
-    }
-
-    fn create(&self, name: &str) -> Result<std::fs::File, RunError> {
-        let path = self.folder.join(name);
-        std::fs::File::create(&path).map_err(|source| RunError::Write { path, source })
-    }
-
-    fn line(&self, file: &mut std::fs::File, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        let written = serde_json::to_string(value)
-            .map_err(std::io::Error::from)
-            .and_then(|json| writeln!(file, "{json}"));
-        written.map_err(|source| RunError::Write { path: self.folder.join(name), source })
-    }
-
-    /// What the run's `summary.json` says.
-    pub fn summary(&self, outcome: &Outcome) -> Summary {
-        let plan = self.executor.plan();
-        Summary {
-            model: plan.model.clone(),
-            dataset: self.dataset.name.clone(),
-            trainable: plan.trainable(),
-            state: plan.state(),
-            parameters: plan.trainable() + plan.state(),
-            seed: self.schedule.seed,
-            adapter: self.executor.adapter().clone(),
-            plan: plan.options.kind.name().into(),
-            launches_per_step: plan.train.len(),
-            train_launches: outcome.train_launches,
-            batch_size: plan.options.batch_size,
-            epochs: outcome.epochs,
-            steps: outcome.steps,
-            best_epoch: outcome.best_epoch,
-            train_accuracy: outcome.best.as_ref().map(|best| best.train_accuracy),
-            val_accuracy: outcome.best.as_ref().map(|best| best.val_accuracy),
-            test_accuracy: outcome.test.map(|test| test.accuracy),
-            threshold: 0.5,
-            seconds_per_epoch: outcome.seconds_per_epoch,
-            test_seconds: outcome.test_seconds,
-            interrupted: outcome.interrupted,
-        }
     }
 }
 
-/// Higher validation accuracy, then lower validation loss, then the earlier epoch.
-fn better(new: &EpochMetrics, best: &EpochMetrics) -> bool {
-    new.val_accuracy > best.val_accuracy
-        || (new.val_accuracy == best.val_accuracy && new.val_loss < best.val_loss)
+impl Outcome {
+    /// What the run's `summary.json` says.
+    pub fn summary(&self, executor: &dyn Executor, dataset: &Dataset, seed: u64) -> Summary {
+        let plan = executor.plan();
+        let best_epoch = self.position.best.map_or(0, |best| best.epoch);
+        let best = self.epochs.iter().find(|metrics| metrics.epoch == best_epoch);
+        let seconds: Vec<f64> = self
+            .epochs
+            .iter()
+            .map(|metrics| metrics.train_seconds)
+            .filter(|&seconds| seconds > 0.0)
+            .collect();
+        Summary {
+            model: plan.model.clone(),
+            dataset: dataset.name.clone(),
+            trainable: plan.trainable(),
+            state: plan.state(),
+            parameters: plan.trainable() + plan.state(),
+            seed,
+            adapter: executor.adapter().clone(),
+            plan: plan.options.kind.name().into(),
+            launches_per_step: plan.train.len(),
+            train_launches: self.position.train_launches,
+            batch_size: plan.options.batch_size,
+            epochs: self.position.epochs,
+            steps: self.position.steps,
+            best_epoch,
+            train_accuracy: best.map(|best| best.train_accuracy),
+            val_accuracy: best.map(|best| best.val_accuracy),
+            test_accuracy: self.test.as_ref().map(|test| test.metrics.accuracy),
+            threshold: self.position.best.map_or(0.5, |best| best.threshold),
+            seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
+            test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
+            interrupted: self.interrupted,
+        }
+    }
 }

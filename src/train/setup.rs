@@ -75,11 +75,6 @@ pub fn read_all(
     executor: &mut dyn Executor,
     moments: bool,
 ) -> Result<Vec<(String, Vec<f32>)>, ExecutorError> {
-    let suffixes: &[&str] = if moments { &["", ".first_moment", ".second_moment"] } else { &[""] };
-    let mut names = Vec::new();
-    for parameter in &executor.plan().parameters {
-        let suffixes = if parameter.trainable { suffixes } else { &[""] };
-        names.extend(suffixes.iter().map(|suffix| format!("{}{suffix}", parameter.name)));
-    }
+    let names = executor.plan().saved(moments);
     names.into_iter().map(|name| executor.read(&name).map(|values| (name, values))).collect()
 }

@@ -1,7 +1,9 @@
-//! Runs steps on values made by hand, and whole plans, in any number type.
+//! What several tests share: the program, and steps and plans run on values made by hand, in any number type.
 
 // Each test uses a part of this.
 #![allow(dead_code)]
+
+pub mod program;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,118 @@
+//! Distances and similarities of pairs, from an executor that holds images and weights.
+
+use std::collections::HashMap;
+
+use crate::data::Pair;
+use crate::executor::{Executor, ExecutorError};
+use crate::plan::{Phase, Slot};
+
+/// What the network says of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    pub distance: f32,
+    /// In (0, 1); above the threshold, one half unless another was chosen, the images are called the same.
+    pub similarity: f32,
+}
+
+/// Embedding steps between two looks at whether to go on.
+const STRETCH: usize = 16;
+
+/// Scores pairs, in order.
+///
+/// # Errors
+/// What the executor reports.
+pub fn score(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<Vec<Score>, ExecutorError> {
+    Ok(score_watched(executor, pairs, &mut |_| true)?.unwrap_or_default())
+}
+
+/// Scores pairs, in order; `None` where `go_on` answered false. It is asked now and then, with the
+/// share of the work that is done.
+///
+/// An image that stands in several pairs is embedded once, as long as the plan's table of embeddings
+/// holds all images of a stretch of pairs.
+///
+/// # Errors
+/// What the executor reports.
+pub fn score_watched(
+    executor: &mut dyn Executor,
+    pairs: &[Pair],
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Option<Vec<Score>>, ExecutorError> {
+    let capacity = executor.plan().options.capacity;
+    let mut scores = Vec::with_capacity(pairs.len());
+    let mut rest = pairs;
+    while !rest.is_empty() {
+        let mut rows: HashMap<u32, u32> = HashMap::new();
+        let mut images = Vec::new();
+        let mut index = Vec::new();
+        for pair in rest.iter().take(capacity.scores) {
+            let new = [pair.a, pair.b].iter().filter(|image| !rows.contains_key(image)).count();
+            if images.len() + new > capacity.embeddings {
+                break;
+            }
+            for image in [pair.a, pair.b] {
+                let row = *rows.entry(image).or_insert_with(|| {
+                    images.push(image);
+                    images.len() as u32 - 1
+                });
+                index.push(row);
+            }
+        }
+        let count = index.len() / 2;
+        if count == 0 {
+            let found = capacity.embeddings.min(capacity.scores);
+            return Err(ExecutorError::Length { name: "embeddings".into(), expected: 2, found });
+        }
+        let mut done = |share: f64| go_on((scores.len() as f64 + share * count as f64) / pairs.len() as f64);
+        if !embed(executor, &images, &mut done)? {
+            return Ok(None);
+        }
+        executor.write_words("score.index", &index)?;
+        let batch = executor.plan().score_batch;
+        executor.run(Phase::Score, &batches(count, batch), &mut |_| true)?;
+        let distances = executor.read_front("distances", count)?;
+        let plan = executor.plan();
+        let (has_head, margin) = (plan.has_head, plan.options.margin);
+        let similarities = if has_head {
+            executor.read_front("similarities", count)?
+        } else {
+            distances.iter().map(|&d| without_head(d, margin)).collect()
+        };
+        let pair = |(distance, similarity)| Score { distance, similarity };
+        scores.extend(distances.into_iter().zip(similarities).map(pair));
+        rest = &rest[count..];
+    }
+    Ok(Some(scores))
+}
+
+/// Embeds images into the first rows of `embeddings`, in order. Returns whether all of them are.
+fn embed(
+    executor: &mut dyn Executor,
+    images: &[u32],
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<bool, ExecutorError> {
+    executor.write_words("embed.index", images)?;
+    let batch = executor.plan().embed_batch;
+    let slots = batches(images.len(), batch);
+    for (number, stretch) in slots.chunks(STRETCH).enumerate() {
+        if !go_on((number * STRETCH) as f64 / slots.len() as f64) {
+            return Ok(false);
+        }
+        executor.run(Phase::Embed, stretch, &mut |_| true)?;
+    }
+    Ok(true)
+}
+
+/// Slots that cover `count` entries of a list; the last one may be short.
+fn batches(count: usize, batch: usize) -> Vec<Slot> {
+    (0..count)
+        .step_by(batch)
+        .map(|first| Slot { first: first as u32, count: batch.min(count - first) as u32, ..Slot::default() })
+        .collect()
+}
+
+/// A similarity for networks whose loss sees the distance itself: `2^(-2 d / margin)`, which falls
+/// from 1 and passes one half at half the margin, where that loss tells pairs apart.
+fn without_head(distance: f32, margin: f32) -> f32 {
+    (-2.0 * distance / margin).exp2()
+}

@@ -1,0 +1,184 @@
+//! Stops runs in every way there is and goes on with them: the weights must be those of a run that
+//! was never stopped, to the bit.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::program::{has_vulkan, program, run, stderr};
+use gpu_siamese::data::{Random, Stream};
+use serde_json::Value;
+
+const KILLS: usize = 20;
+
+fn start(folder: &Path, arguments: &[&str]) -> Child {
+    let mut command = program();
+    command.args(["train", "--resume", "--run-dir"]).arg(folder).args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn finish(folder: &Path, arguments: &[&str]) {
+    let output = start(folder, arguments).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// What must not depend on how often a run was stopped.
+fn left(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let mut files: Vec<(&str, Vec<u8>)> = ["best.safetensors", "last.safetensors", "steps.jsonl"]
+        .map(|name| (name, std::fs::read(folder.join(name)).unwrap()))
+        .into();
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let mut untimed = String::new();
+    for line in metrics.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        for timed in ["train_seconds", "val_seconds", "pairs_per_second"] {
+            line.as_object_mut().unwrap().remove(timed).unwrap();
+        }
+        untimed += &format!("{line}\n");
+    }
+    files.push(("metrics.jsonl", untimed.into_bytes()));
+    files
+}
+
+fn assert_same_files(whole: &Path, stopped: &Path) {
+    for ((name, expected), (_, found)) in left(whole).into_iter().zip(left(stopped)) {
+        assert!(expected == found, "{name} of the stopped run differs");
+    }
+}
+
+fn killed_runs_end_as_if_never_killed(arguments: &[&str]) {
+    let parent = tempfile::tempdir().unwrap();
+    let (whole, killed) = (parent.path().join("whole"), parent.path().join("killed"));
+    let began = Instant::now();
+    finish(&whole, arguments);
+    // Twenty stretches of half this length, each less a start, do not reach the end.
+    let longest = began.elapsed() / 10;
+    let mut random = Random::new(0, Stream::Split, 0, 0);
+    let mut positions = Vec::new();
+    for kill in 0..KILLS {
+        let mut child = start(&killed, arguments);
+        std::thread::sleep(longest.mul_f64(f64::from(random.below(1000)) / 1000.0));
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before kill {kill}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        positions.push(std::fs::metadata(killed.join("steps.jsonl")).map_or(0, |file| file.len()));
+    }
+    println!("bytes of steps.jsonl after each kill: {positions:?}");
+    finish(&killed, arguments);
+    assert_same_files(&whole, &killed);
+}
+
+#[test]
+fn twenty_kills_on_the_cpu() {
+    killed_runs_end_as_if_never_killed(&[
+        "--adapter",
+        "cpu",
+        "--epochs",
+        "3",
+        "--log-steps",
+        "--checkpoint-steps",
+        "7",
+    ]);
+}
+
+#[test]
+fn twenty_kills_on_vulkan() {
+    if has_vulkan() {
+        killed_runs_end_as_if_never_killed(&[
+            "--adapter",
+            "vulkan",
+            "--epochs",
+            "1",
+            "--max-steps",
+            "400",
+            "--batch-size",
+            "8",
+            "--log-steps",
+            "--checkpoint-steps",
+            "7",
+        ]);
+    }
+}
+
+/// Asked to end, a run ends in order: code 130, everything saved, whatever it was doing.
+#[test]
+fn interrupted_runs_go_on() {
+    let parent = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (parent.path().join("whole"), parent.path().join("stopped"));
+    let arguments = ["--adapter", "cpu", "--epochs", "3", "--log-steps"];
+    finish(&whole, &arguments);
+    let mut ends = 0;
+    for (name, milliseconds) in [("-INT", 700), ("-TERM", 900), ("-INT", 1100), ("-TERM", 1300)] {
+        let child = start(&stopped, &arguments);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert!(stderr(&output).contains("--resume --run-dir"), "{}", stderr(&output));
+        let summary = std::fs::read(stopped.join("summary.json")).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&summary).unwrap()["interrupted"], true);
+        ends += 1;
+    }
+    assert!(ends > 0);
+    finish(&stopped, &arguments);
+    assert_same_files(&whole, &stopped);
+}
+
+#[test]
+fn only_one_process_trains_into_a_folder() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let arguments = ["--adapter", "cpu", "--epochs", "100000"];
+    let mut first = start(&folder, &arguments);
+    while !folder.join("last.safetensors").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "ended by itself");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let before = std::fs::read(folder.join("config.toml")).unwrap();
+    let second = start(&folder, &["--adapter", "cpu", "--epochs", "7"]).wait_with_output().unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    assert!(stderr(&second).contains("another process is training into this folder"), "{}", stderr(&second));
+    assert_eq!(before, std::fs::read(folder.join("config.toml")).unwrap());
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn a_resumed_run_keeps_its_settings() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let path = folder.to_str().unwrap();
+    let resumed =
+        |more: &[&str]| run(&[&["train", "--adapter", "cpu", "--resume", "--run-dir", path], more].concat());
+    let first = resumed(&["--epochs", "1", "--max-steps", "5", "--lr", "0.002"]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    // Nothing left to do: the figures again.
+    let again = resumed(&["--json"]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap()["steps"], 5);
+    let other = resumed(&["--lr", "0.1"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(stderr(&other).contains("--lr is 0.002 in this run, not 0.1"), "{}", stderr(&other));
+    let config = folder.join("config.toml");
+    let other = resumed(&["--config", config.to_str().unwrap()]);
+    assert_eq!(other.status.code(), Some(2), "{}", stderr(&other));
+    // Without --resume the folder is taken.
+    let fresh = run(&["train", "--adapter", "cpu", "--run-dir", path]);
+    assert_eq!(fresh.status.code(), Some(2));
+    assert!(stderr(&fresh).contains("--resume"), "{}", stderr(&fresh));
+    // More epochs may be asked for.
+    let more = resumed(&["--epochs", "2", "--max-steps", "9", "--json"]);
+    assert!(more.status.success(), "{}", stderr(&more));
+    assert_eq!(serde_json::from_slice::<Value>(&more.stdout).unwrap()["steps"], 9);
+}
