@@ -24,6 +24,23 @@ pub enum Loss {
     Hadsell,
 }
 
+impl Loss {
+    /// What it sees of a pair.
+    pub fn convention(self) -> Convention {
+        match self {
+            Loss::Contrastive => Convention::Similarity,
+            Loss::Hadsell => Convention::Distance,
+        }
+    }
+
+    pub fn of(convention: Convention) -> Self {
+        match convention {
+            Convention::Similarity => Loss::Contrastive,
+            Convention::Distance => Loss::Hadsell,
+        }
+    }
+}
+
 /// Which optimizer to train with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -233,10 +250,7 @@ impl Config {
     }
 
     pub fn convention(&self) -> Convention {
-        match self.loss {
-            Loss::Contrastive => Convention::Similarity,
-            Loss::Hadsell => Convention::Distance,
-        }
+        self.loss.convention()
     }
 
     pub fn model_options(&self) -> ModelOptions {

@@ -1,13 +1,16 @@
 //! The command line: one file per subcommand. Human words go to stderr, results to stdout.
 
 mod adapters;
+mod compare;
 mod config;
+mod eval;
 mod fail;
 mod open;
 mod parity;
 mod plan;
 mod progress;
 mod train;
+mod trained;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,10 @@ struct Arguments {
 enum Command {
     /// Train a network on pairs of images.
     Train(train::Arguments),
+    /// Score a test set, or pairs of your own, with a trained network.
+    Eval(eval::Arguments),
+    /// Tell whether two pictures show the same.
+    Compare(compare::Arguments),
     /// List the GPU adapters of this machine.
     Adapters(adapters::Arguments),
     /// Compare every kernel with the CPU, here.
@@ -44,6 +51,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match arguments.command {
         Command::Train(arguments) => train::run(arguments, &given),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Adapters(arguments) => adapters::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),

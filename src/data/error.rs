@@ -83,9 +83,28 @@ pub enum DataError {
     )]
     TooFewClasses { members: usize, classes: usize },
 
+    /// A picture file cannot be decoded.
+    #[error("{}: no picture to be read: {message}. Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file", path.display())]
+    Picture { path: PathBuf, message: String },
+
+    /// A list of pairs is no such list.
+    #[error("{}, line {line}: {message}. Write `a,b` or `a,b,same`: numbers of test images or paths of pictures, and 1 or 0", path.display())]
+    PairList { path: PathBuf, line: u64, message: String },
+
+    /// A list of pairs names a test image that there is not.
+    #[error("line {line} of the list of pairs: there is no test image {index}; {}", test_images_are(*test_images))]
+    NoTestImage { line: u64, index: u32, test_images: usize },
+
     /// An image to pair has no label.
     #[error(
         "member {position} of the images to pair is image {image}, but there are only {labels} labels. Use a split made from this data set"
     )]
     NoSuchImage { position: usize, image: u32, labels: usize },
+}
+
+fn test_images_are(count: usize) -> String {
+    match count {
+        0 => "numbers need a data set, by --dataset and --data-dir".into(),
+        _ => format!("they are numbered 0 to {}", count - 1),
+    }
 }

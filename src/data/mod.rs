@@ -2,9 +2,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`album`] | the images that pairs name, each once |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
 //! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
+//! | [`pair_list`] | pairs that a user lists in a CSV file |
+//! | [`picture`] | picture files of any common format and size |
 //! | [`mod@split`] | which images train, validate and test |
 //! | [`pairs`] | the balanced pairs of an epoch |
 //! | [`random`] | where everything random comes from |
@@ -15,10 +18,13 @@
 //!
 //! Images stay bytes, as stored; dividing by 255 is the network's business.
 
+pub mod album;
 pub mod error;
 pub mod glyphs;
 pub mod idx;
+pub mod pair_list;
 pub mod pairs;
+pub mod picture;
 pub mod random;
 pub mod split;
 
@@ -26,6 +32,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use album::Album;
 pub use error::DataError;
 pub use glyphs::Glyphs;
 pub use pairs::Pair;
@@ -55,6 +62,21 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    /// # Errors
+    /// The text is not channels, height and width with an `x` between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Vec<Option<usize>> =
+            text.split('x').map(|size| size.parse().ok().filter(|size| *size > 0)).collect();
+        match sizes[..] {
+            [Some(channels), Some(height), Some(width)] => Ok(Shape { channels, height, width }),
+            _ => Err("must be channels, height and width, such as 1x28x28".into()),
+        }
     }
 }
 

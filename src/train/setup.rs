@@ -1,18 +1,26 @@
 //! Brings data, pairs and weights onto an executor.
 
 use crate::data::random::{Random, Stream};
-use crate::data::{Dataset, Pair};
+use crate::data::{Dataset, Pair, Shape};
 use crate::executor::{Executor, ExecutorError};
 use crate::ops::gather::words;
 use crate::plan::{Initial, Plan};
 
-/// Uploads the data set's bytes, four to a word, into the plan's windows.
+/// Uploads a data set's images.
 ///
 /// # Errors
 /// What the executor reports.
 pub fn upload_images(executor: &mut dyn Executor, dataset: &Dataset) -> Result<(), ExecutorError> {
-    let pixels = dataset.shape.len();
-    let mut images = dataset.images.chunks_exact(pixels);
+    upload_bytes(executor, dataset.shape, &dataset.images)
+}
+
+/// Uploads images' bytes, four to a word, into the plan's windows.
+///
+/// # Errors
+/// What the executor reports.
+pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) -> Result<(), ExecutorError> {
+    let pixels = shape.len();
+    let mut images = images.chunks_exact(pixels);
     for number in 0.. {
         let name = format!("data.{number}");
         let Some(tensor) = executor.plan().tensor(&name) else { break };

@@ -1,0 +1,183 @@
+//! `gpu-siamese eval`: what a trained network makes of a test set, or of pairs of your own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::progress::Progress;
+use super::trained::{self, Trained};
+use super::{Failure, print_json, print_line, say};
+use crate::data::pair_list::{self, ListedPair, Member};
+use crate::data::{self, Album, Dataset, Pair, pairs};
+use crate::eval::{self, Score};
+use crate::train::Watch;
+use crate::train::folder::write_aside;
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    network: trained::Arguments,
+    /// Data set whose test pairs are scored [default: the one that the network was trained on]
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Folder in which data sets are looked for [default: the run's]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Seed of the test pairs, and of glyphs [default: the run's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Score the pairs of this list instead: `a,b` or `a,b,same` a line, numbers of test images or
+    /// paths of pictures
+    #[arg(long, value_name = "FILE.csv")]
+    pairs: Option<PathBuf>,
+    /// Dark ink on light paper: invert the pictures of the list
+    #[arg(long)]
+    invert: bool,
+    /// Write each pair's distance and similarity to this file
+    #[arg(long, value_name = "FILE.csv")]
+    scores: Option<PathBuf>,
+    /// Print JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Pairs to score, and what to call them.
+struct Task {
+    pairs: Vec<Pair>,
+    /// The two fields of each pair in the list of scores.
+    names: Vec<[String; 2]>,
+    /// Whether it is known which pairs are the same.
+    labelled: bool,
+    dataset: Option<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let mut trained = Trained::read(&arguments.network)?;
+    let config = &mut trained.config;
+    config.dataset = arguments.dataset.clone().unwrap_or(config.dataset.clone());
+    config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
+    config.seed = arguments.seed.unwrap_or(config.seed);
+    if let Some(path) = &arguments.scores {
+        writable(path)?;
+    }
+    let mut album = Album::new(trained.description.input);
+    let task = match &arguments.pairs {
+        Some(path) => listed(path, &trained, arguments.invert, &mut album)?,
+        None => test_pairs(&trained, &mut album)?,
+    };
+    let mut executor = trained.executor(&album, task.pairs.len())?;
+    let start = Instant::now();
+    let mut progress = Progress::new(0);
+    let scores = eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
+        progress.scoring("scoring", share);
+        true
+    })?
+    .unwrap_or_default();
+    let seconds = start.elapsed().as_secs_f64();
+    let options = &executor.plan().options;
+    let metrics = eval::metrics(&task.pairs, &scores, options.convention, options.margin, trained.threshold);
+    if let Some(path) = &arguments.scores {
+        write_scores(path, &task, &scores)?;
+    }
+    let known = task.labelled.then_some(metrics);
+    if arguments.json {
+        print_json(&json!({
+            "model": trained.description.model,
+            "dataset": task.dataset,
+            "adapter": executor.adapter(),
+            "pairs": metrics.pairs,
+            "accuracy": known.map(|metrics| metrics.accuracy),
+            "loss": known.map(|metrics| metrics.loss),
+            "threshold": trained.threshold,
+            "seconds": seconds,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let threshold = trained.threshold;
+    print_line(&match known {
+        Some(metrics) => format!(
+            "{} pairs: {:.2} % told apart at similarity {threshold:.4}, loss {:.5}; {seconds:.2} s",
+            metrics.pairs, metrics.accuracy, metrics.loss
+        ),
+        None => format!("{} pairs scored; {seconds:.2} s", metrics.pairs),
+    })?;
+    if let Some(path) = &arguments.scores {
+        say(format_args!("scores: {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(trained: &Trained) -> Result<Dataset, Failure> {
+    let config = &trained.config;
+    let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
+    for warning in &dataset.warnings {
+        say(format_args!("warning: {warning}"));
+    }
+    let input = trained.description.input;
+    if dataset.shape == input {
+        return Ok(dataset);
+    }
+    Err(Failure::Usage(format!(
+        "--dataset {}: its images are {}, but the network takes {input}; choose another set, or other weights",
+        dataset.name, dataset.shape
+    )))
+}
+
+/// The pairs that training ends with.
+fn test_pairs(trained: &Trained, album: &mut Album) -> Result<Task, Failure> {
+    let dataset = load(trained)?;
+    let split = data::split(&dataset, trained.config.seed);
+    let drawn = pairs::test(&dataset.labels, &split, trained.config.seed)?;
+    let number = |image: u32| (image as usize - dataset.train_images).to_string();
+    let names = drawn.iter().map(|pair| [number(pair.a), number(pair.b)]).collect();
+    let pairs = album.add_pairs(&dataset, &drawn)?;
+    Ok(Task { pairs, names, labelled: true, dataset: Some(dataset.name) })
+}
+
+/// The pairs of a list; the data set is read only if some image is a number.
+fn listed(path: &Path, trained: &Trained, invert: bool, album: &mut Album) -> Result<Task, Failure> {
+    let list = pair_list::read(path)?;
+    let numbered = |pair: &ListedPair| [&pair.a, &pair.b].iter().any(|m| matches!(m, Member::Index(_)));
+    let dataset = if list.iter().any(numbered) { Some(load(trained)?) } else { None };
+    let pairs = album.add_list(&list, dataset.as_ref(), invert)?;
+    Ok(Task {
+        pairs,
+        labelled: list[0].same.is_some(),
+        names: list.into_iter().map(|pair| pair.names).collect(),
+        dataset: dataset.map(|set| set.name),
+    })
+}
+
+/// Writes `a,b,same,distance,similarity` in the order of the pairs; where it is not known whether a
+/// pair is the same, that field is empty.
+fn write_scores(path: &Path, task: &Task, scores: &[Score]) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut row = |fields: [&str; 5]| writer.write_record(fields);
+    let written = row(["a", "b", "same", "distance", "similarity"]).and_then(|()| {
+        task.pairs.iter().zip(&task.names).zip(scores).try_for_each(|((pair, [a, b]), score)| {
+            let same = if task.labelled { if pair.same { "1" } else { "0" } } else { "" };
+            row([a, b, same, &score.distance.to_string(), &score.similarity.to_string()])
+        })
+    });
+    let unwritable =
+        |error: String| Failure::Output(format!("{}: {error}; choose another --scores", path.display()));
+    written.map_err(|error| unwritable(error.to_string()))?;
+    let text = writer.into_inner().map_err(|error| unwritable(error.to_string()))?;
+    write_aside(path, &text).map_err(|error| unwritable(error.to_string()))
+}
+
+/// Asked before the work, not after it.
+fn writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() && !path.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::Output(format!(
+        "--scores {}: there is no folder {} to write a file in; choose another path",
+        path.display(),
+        folder.display()
+    )))
+}

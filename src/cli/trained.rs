@@ -1,0 +1,247 @@
+//! From `--run-dir` or `--weights` to a network that can score pairs.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::config::{Config, Loss, PlanChoice};
+use super::open::Target;
+use super::{Failure, say};
+use crate::data::{Album, Shape};
+use crate::executor::Executor;
+use crate::ops::activation::ActivationKind;
+use crate::ops::distance::DistanceKind;
+use crate::ops::pool2d::PoolKind;
+use crate::plan::{Capacity, NORM_EPS};
+use crate::train::checkpoint::CheckpointError;
+use crate::train::{Description, Weights, checkpoint, setup};
+
+/// Which network to use, and on what.
+#[derive(Args)]
+#[group(skip)]
+pub struct Arguments {
+    #[command(flatten)]
+    file: File,
+    /// Network that the weights are of; weights of this program say so themselves
+    #[arg(long)]
+    model: Option<String>,
+    /// Size of its images, channels first, for weights that do not say
+    #[arg(long, value_name = "1x28x28")]
+    input: Option<Shape>,
+    /// Activation of the subnet, for weights that do not say
+    #[arg(long)]
+    activation: Option<ActivationKind>,
+    /// Pooling of the subnet, for weights that do not say
+    #[arg(long)]
+    pool: Option<PoolKind>,
+    /// Distance between embeddings, for weights that do not say
+    #[arg(long)]
+    distance: Option<DistanceKind>,
+    /// Loss that they were trained with, for weights that do not say
+    #[arg(long)]
+    loss: Option<Loss>,
+    /// Margin of that loss, for weights that do not say
+    #[arg(long)]
+    margin: Option<f32>,
+    /// Similarity above which two images are called the same: a number, or `saved` for the one that
+    /// told the validation pairs apart best
+    #[arg(long, default_value = "0.5")]
+    pub threshold: Threshold,
+    /// auto, cpu, a backend (vulkan, metal, dx12, gl), an index from `adapters`, or part of a name
+    #[arg(long, default_value = "auto")]
+    adapter: String,
+    /// How the work is cut into launches
+    #[arg(long, default_value = "auto")]
+    plan: PlanChoice,
+    /// Threads of the CPU; 0 takes all
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+#[derive(Args)]
+#[group(id = "network", required = true, multiple = false)]
+struct File {
+    /// Folder of a run: its best weights and its settings
+    #[arg(long)]
+    run_dir: Option<PathBuf>,
+    /// Weights, by PyTorch's names and layouts
+    #[arg(long, value_name = "FILE.safetensors")]
+    weights: Option<PathBuf>,
+}
+
+/// Where similarities part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    Saved,
+    Number(f64),
+}
+
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "saved" => Ok(Threshold::Saved),
+            Ok(number) if (0.0..=1.0).contains(&number) => Ok(Threshold::Number(number)),
+            _ => Err("must be a number from 0 to 1, or `saved`".into()),
+        }
+    }
+}
+
+/// A trained network, read and described but not yet on a device.
+pub struct Trained {
+    pub description: Description,
+    /// Similarity above which two images are called the same.
+    pub threshold: f64,
+    /// Settings of the run, or such as fit the weights.
+    pub config: Config,
+    weights: Weights,
+    path: PathBuf,
+}
+
+impl Trained {
+    /// Reads weights and what there is to know of them.
+    ///
+    /// # Errors
+    /// Files that cannot be used, or weights that say nothing of themselves and no `--model`.
+    pub fn read(arguments: &Arguments) -> Result<Self, Failure> {
+        let (path, settings) = match (&arguments.file.run_dir, &arguments.file.weights) {
+            (Some(folder), _) => (folder.join("best.safetensors"), Some(run_settings(folder)?)),
+            (None, Some(path)) => (path.clone(), None),
+            (None, None) => return Err(Failure::Usage("name a --run-dir, or --weights".into())),
+        };
+        let weights = checkpoint::load(&path)?;
+        let described = weights.metadata.as_ref().map(|metadata| metadata.description.clone());
+        let threshold = match (arguments.threshold, &described) {
+            (Threshold::Number(number), _) => number,
+            (Threshold::Saved, Some(description)) => description.threshold,
+            (Threshold::Saved, None) => {
+                let path = path.display();
+                return Err(Failure::Usage(format!(
+                    "--threshold saved: {path} has none; name a number, such as 0.5"
+                )));
+            }
+        };
+        let description = match described {
+            Some(description) => arguments.agrees_with(description, &path)?,
+            None => arguments.describe(&path)?,
+        };
+        check(&description, &path)?;
+        let config = Config {
+            model: description.model.clone(),
+            adapter: arguments.adapter.clone(),
+            plan: arguments.plan,
+            threads: arguments.threads,
+            loss: Loss::of(description.convention),
+            margin: description.margin,
+            activation: description.activation,
+            pool: description.pool,
+            distance: description.distance,
+            seed: description.seed,
+            dataset: description.dataset.clone(),
+            ..settings.unwrap_or_default()
+        };
+        Ok(Trained { description, threshold, config, weights, path })
+    }
+
+    /// An executor with the weights and an album's images, able to score so many pairs at once.
+    ///
+    /// # Errors
+    /// No such adapter, weights that do not fit the model, or too little memory.
+    pub fn executor(&self, album: &Album, pairs: usize) -> Result<Box<dyn Executor>, Failure> {
+        let target = Target::open(&self.config.adapter)?;
+        let capacity = Capacity {
+            images: album.len(),
+            pairs: self.config.batch_size,
+            embeddings: album.len().max(2),
+            scores: pairs,
+        };
+        let plan = target.plan(&self.config, self.description.input, capacity)?;
+        let weights = self.weights.for_plan(&plan, &self.path)?;
+        target.check_memory(&plan)?;
+        let mut executor = target.executor(plan, self.config.threads)?;
+        let adapter = executor.adapter();
+        let software = if adapter.software { ", a software adapter: right, but slow" } else { "" };
+        let why = target.why(&self.config);
+        say(format_args!("on {} ({}, {}{software}){why}", adapter.name, adapter.backend, adapter.driver));
+        setup::upload_bytes(executor.as_mut(), album.shape, &album.images)?;
+        setup::write_all(executor.as_mut(), &weights)?;
+        Ok(executor)
+    }
+}
+
+impl Arguments {
+    /// The description of weights that have none.
+    fn describe(&self, path: &Path) -> Result<Description, Failure> {
+        let Some(model) = self.model.clone() else {
+            return Err(Failure::Usage(format!(
+                "{} does not say which model it is of; name it with --model, and what else is not the default",
+                path.display()
+            )));
+        };
+        let defaults = Config::default();
+        Ok(Description {
+            model,
+            dataset: defaults.dataset,
+            input: self.input.unwrap_or(Shape { channels: 1, height: 28, width: 28 }),
+            activation: self.activation.unwrap_or(defaults.activation),
+            pool: self.pool.unwrap_or(defaults.pool),
+            distance: self.distance.unwrap_or(defaults.distance),
+            convention: self.loss.unwrap_or(defaults.loss).convention(),
+            margin: self.margin.unwrap_or(defaults.margin),
+            norm_eps: NORM_EPS,
+            threshold: 0.5,
+            seed: defaults.seed,
+            epoch: 0,
+            step: 0,
+        })
+    }
+
+    /// Weights that describe themselves are used as they say; a flag that says otherwise is an error.
+    fn agrees_with(&self, description: Description, path: &Path) -> Result<Description, Failure> {
+        let told = [
+            ("model", self.model.as_ref().is_none_or(|model| *model == description.model)),
+            ("input", self.input.is_none_or(|input| input == description.input)),
+            ("activation", self.activation.is_none_or(|kind| kind == description.activation)),
+            ("pool", self.pool.is_none_or(|kind| kind == description.pool)),
+            ("distance", self.distance.is_none_or(|kind| kind == description.distance)),
+            ("loss", self.loss.is_none_or(|loss| loss.convention() == description.convention)),
+            ("margin", self.margin.is_none_or(|margin| margin == description.margin)),
+        ];
+        match told.iter().find(|(_, agrees)| !agrees) {
+            None => Ok(description),
+            Some((flag, _)) => Err(Failure::Usage(format!(
+                "--{flag}: {} was trained otherwise and says so itself; leave the flag out",
+                path.display()
+            ))),
+        }
+    }
+}
+
+fn run_settings(folder: &Path) -> Result<Config, Failure> {
+    let file = folder.join("config.toml");
+    if !file.is_file() {
+        return Err(Failure::Usage(format!(
+            "--run-dir {}: there is no config.toml, so it is no run's folder; check the path",
+            folder.display()
+        )));
+    }
+    Config::read(&file)
+}
+
+/// Refuses a description that no run of this program could have written.
+fn check(description: &Description, path: &Path) -> Result<(), Failure> {
+    let Shape { channels, height, width } = description.input;
+    let sane = |size: usize| (1..=4096).contains(&size);
+    let message = if !(sane(channels) && sane(height) && sane(width)) {
+        format!("images of {}", description.input)
+    } else if !(description.margin > 0.0 && description.margin.is_finite()) {
+        format!("a margin of {}", description.margin)
+    } else if !(0.0..=1.0).contains(&description.threshold) {
+        format!("a threshold of {}", description.threshold)
+    } else {
+        return Ok(());
+    };
+    Err(CheckpointError::Metadata { path: path.to_path_buf(), message }.into())
+}
