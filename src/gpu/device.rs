@@ -42,17 +42,20 @@ impl Device {
         };
         let (device, queue) =
             pollster::block_on(candidate.adapter.request_device(&descriptor)).map_err(|error| {
-                ExecutorError::Validation { what: candidate.line(), message: error.to_string() }
+                let (what, message) = (candidate.line(), error.to_string());
+                // wgpu does not tell this cause apart by type.
+                if message.contains("memory") {
+                    return ExecutorError::OutOfMemory(format!("{what}: {message}"));
+                }
+                ExecutorError::Validation { what, message }
             })?;
         let errors = Arc::new(Mutex::new(None));
         let sink = errors.clone();
         device.on_uncaptured_error(Arc::new(move |error| keep(&sink, of_wgpu(error))));
         let sink = errors.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device at the end is no loss.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                keep(&sink, ExecutorError::DeviceLost(message));
-            }
+        // Also called when the device is dropped at the end, but then nobody asks any more.
+        device.set_device_lost_callback(move |_, message| {
+            keep(&sink, ExecutorError::DeviceLost(message));
         });
         let limits = device.limits();
         let max_binding =
@@ -77,11 +80,30 @@ impl Device {
         self.kernels.replace(stem, wgsl);
     }
 
+    /// Loses the device, as a driver's reset does: how tests plant that fault.
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
     /// The first error since the last call, if any.
     pub fn check(&self) -> Result<(), ExecutorError> {
-        match self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
-            Some(error) => Err(error),
+        match self.take_error() {
+            Some(error) => Err(self.cause(error)),
             None => Ok(()),
+        }
+    }
+
+    fn take_error(&self) -> Option<ExecutorError> {
+        self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+
+    /// What is behind an error: everything on a lost device is invalid, but the loss itself is only
+    /// told when the device is polled.
+    fn cause(&self, error: ExecutorError) -> ExecutorError {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.device.poll(wgpu::PollType::Poll)));
+        match self.take_error() {
+            Some(lost @ ExecutorError::DeviceLost(_)) => lost,
+            _ => error,
         }
     }
 
@@ -97,12 +119,12 @@ impl Device {
             return Err(ExecutorError::OutOfMemory(format!("{what}: {error}")));
         }
         if let Some(error) = errors.into_iter().flatten().next() {
-            return Err(match of_wgpu(error) {
+            return Err(self.cause(match of_wgpu(error) {
                 ExecutorError::Validation { message, .. } => {
                     ExecutorError::Validation { what: what.into(), message }
                 }
                 other => other,
-            });
+            }));
         }
         self.check()?;
         Ok(result)
@@ -122,10 +144,12 @@ impl Device {
     }
 }
 
-/// The first error says most: what follows is its consequence.
+/// The first error says most: what follows is its consequence. Only a loss goes before it.
 fn keep(sink: &Mutex<Option<ExecutorError>>, error: ExecutorError) {
     let mut kept = sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    kept.get_or_insert(error);
+    if kept.is_none() || matches!(error, ExecutorError::DeviceLost(_)) {
+        *kept = Some(error);
+    }
 }
 
 fn of_wgpu(error: wgpu::Error) -> ExecutorError {

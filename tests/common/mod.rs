@@ -4,11 +4,12 @@
 #![allow(dead_code)]
 
 pub mod program;
+pub mod training;
 
 use std::collections::BTreeSet;
 
 use gpu_siamese::cpu::{Io, Memory, Real};
-use gpu_siamese::data::Shape;
+use gpu_siamese::data::{Dataset, Shape, Split};
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
@@ -176,6 +177,35 @@ pub fn sn_lenet5(
     };
     let input = Shape { channels: 1, height: 28, width: 28 };
     let network = network("sn-lenet5", input, model).expect("28x28 suits the model");
+    build(&network, &options).expect("the plan is small")
+}
+
+/// A plan of SN-LeNet-5 that trains on a data set.
+pub fn plan_for(
+    dataset: &Dataset,
+    split: &Split,
+    batch_size: usize,
+    layout: Layout,
+    max_binding: usize,
+) -> Plan {
+    let evaluated = split.validation.len().max(split.test.len());
+    let options = PlanOptions {
+        kind: PlanKind::Unfused,
+        batch_size,
+        convention: Convention::Similarity,
+        margin: 1.0,
+        adam: AdamOptions::default(),
+        capacity: Capacity {
+            images: dataset.len(),
+            pairs: 2 * split.train.len(),
+            embeddings: evaluated,
+            scores: 2 * evaluated,
+        },
+        max_binding,
+        layout,
+    };
+    let network =
+        network("sn-lenet5", dataset.shape, &ModelOptions::default()).expect("28x28 suits the model");
     build(&network, &options).expect("the plan is small")
 }
 
