@@ -75,7 +75,7 @@ impl Bench {
         let start = Instant::now();
         let scores = eval::score(&mut self.cpu, &self.test)?;
         let seconds = start.elapsed().as_secs_f64();
-        let metrics = eval::metrics(&self.test, &scores, Convention::Similarity, 1.0);
+        let metrics = eval::metrics(&self.test, &scores, Convention::Similarity, 1.0, 0.5);
         Ok((seconds * 1e6, metrics.accuracy))
     }
 }
