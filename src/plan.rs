@@ -4,7 +4,7 @@
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
 mod build;
-mod liveness;
+pub(crate) mod liveness;
 mod phases;
 mod subnet;
 

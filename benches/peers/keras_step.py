@@ -1,9 +1,6 @@
-"""Times one training step of SN-LeNet-5 (64 pairs, Adam) in Keras on TensorFlow on two CPU threads.
+"""SN-LeNet-5 in Keras on TensorFlow: a peer of compare.py.
 
-    pip install numpy tensorflow-cpu keras
-    python benches/peers/keras_step.py
-
-Data is in memory as f32 before the clock starts; a step is forward, loss, backward and Adam.
+Batches are f32 tensors in memory before the clock starts; a step is forward, loss, backward and Adam.
 """
 
 import os
@@ -12,10 +9,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from common import PAIRS, THREADS, batches, report
+from common import EMBED, THREADS, Material, serve
 
 
 class Distance(layers.Layer):
@@ -24,27 +22,39 @@ class Distance(layers.Layer):
         return ops.sqrt(ops.maximum(ops.sum(ops.square(a - b), axis=1, keepdims=True), 1e-7))
 
 
-def sn_lenet5():
-    return keras.Sequential([
-        keras.Input((28, 28, 1), batch_size=2 * PAIRS),
+def networks(material):
+    subnet = keras.Sequential([
+        keras.Input((28, 28, 1)),
         layers.Conv2D(6, 5, padding="same", activation="relu"), layers.MaxPool2D(2),
         layers.Conv2D(16, 5, activation="relu"), layers.MaxPool2D(2),
-        layers.Flatten(), layers.Dense(120, activation="relu"), layers.Dense(84, activation="relu"),
-        Distance(), layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
-        layers.Dense(1, activation="sigmoid", kernel_initializer=keras.initializers.Constant(-1))])
+        # Flattened as [channel, row, column], so that the weights are the same.
+        layers.Permute((3, 1, 2)), layers.Flatten(),
+        layers.Dense(120, activation="relu"), layers.Dense(84, activation="relu")])
+    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    head = layers.Dense(1, activation="sigmoid", kernel_initializer=keras.initializers.Constant(-1))
+    model = keras.Sequential([keras.Input((28, 28, 1)), subnet, Distance(), norm, head])
+    weights = []
+    for layer in ("conv1", "conv2"):
+        weight, bias = material.conv(layer)
+        weights += [weight.transpose(2, 3, 1, 0), bias]
+    for layer in ("fc1", "fc2"):
+        weight, bias = material.dense(layer)
+        weights += [weight.T, bias]
+    subnet.set_weights(weights)
+    return subnet, model, norm, head
 
 
 def main():
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    keras.utils.set_random_seed(0)
-    model = sn_lenet5()
+    material = Material()
+    subnet, model, norm, head = networks(material)
     optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-8)
     optimizer.build(model.trainable_variables)
 
-    # As fast as model.train_on_batch or faster; XLA (jit_compile) took twice as long or more here.
+    # As fast as model.train_on_batch or faster; XLA (jit_compile) took twice as long or more.
     @tf.function
-    def train_step(images, same):
+    def step(images, same):
         with tf.GradientTape() as tape:
             s = ops.squeeze(model(images, training=True), 1)
             hinge = ops.maximum(1 - s, 0)
@@ -52,9 +62,17 @@ def main():
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         return loss
 
-    data = [(tf.constant(images), tf.constant(same)) for images, same in batches()]
+    images, rows = material.test_images()
+
+    def score():
+        embeddings = subnet.predict(images, batch_size=EMBED, verbose=0)
+        a, b = embeddings[rows[:, 0]], embeddings[rows[:, 1]]
+        distance = np.sqrt(np.maximum(np.square(a - b).sum(1, keepdims=True), 1e-7))
+        return np.asarray(head(norm(distance, training=False)))[:, 0]
+
+    batches = [(tf.constant(images), tf.constant(same)) for images, same in material.batches()]
     peer = f"Keras {keras.__version__} on TensorFlow {tf.__version__}"
-    report(peer, lambda images, same: float(train_step(images, same)), data)
+    serve(peer, material, lambda batch: float(step(*batch)), score, batches)
 
 
 if __name__ == "__main__":

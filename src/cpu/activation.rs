@@ -55,15 +55,11 @@ pub mod reference {
     }
 }
 
-/// The same, with vectors and threads; indifferent to the layout.
+/// The same, with vectors; indifferent to the layout.
 pub mod fast {
-    use super::{Activation, gradient, value};
+    use super::{Activation, ActivationKind, gradient, value};
     use crate::cpu::Io;
     use crate::cpu::simd::{self, Kernel, Simd};
-    use rayon::prelude::*;
-
-    /// Elements of a task.
-    const CHUNK: usize = 1 << 14;
 
     struct Forward<'a>(&'a Activation, &'a [f32], &'a mut [f32]);
 
@@ -71,7 +67,15 @@ pub mod fast {
         #[inline(always)]
         fn run<S: Simd>(self) {
             let Forward(activation, x, y) = self;
-            for (y, &x) in y.iter_mut().zip(x) {
+            let mut whole = 0;
+            if activation.kind == ActivationKind::Relu {
+                whole = y.len().min(x.len()) / S::LANES * S::LANES;
+                for at in (0..whole).step_by(S::LANES) {
+                    // SAFETY: `at + LANES` is at most `whole`.
+                    unsafe { S::store(y.as_mut_ptr().add(at), S::rectify(S::load(x.as_ptr().add(at)))) };
+                }
+            }
+            for (y, &x) in y[whole..].iter_mut().zip(&x[whole..]) {
                 *y = value(activation.kind, x);
             }
         }
@@ -83,7 +87,18 @@ pub mod fast {
         #[inline(always)]
         fn run<S: Simd>(self) {
             let Backward(activation, y, dy, dx) = self;
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+            let mut whole = 0;
+            if activation.kind == ActivationKind::Relu && !activation.accumulate {
+                whole = dx.len().min(y.len()).min(dy.len()) / S::LANES * S::LANES;
+                for at in (0..whole).step_by(S::LANES) {
+                    // SAFETY: `at + LANES` is at most `whole`.
+                    unsafe {
+                        let gradient = S::gated(S::load(y.as_ptr().add(at)), S::load(dy.as_ptr().add(at)));
+                        S::store(dx.as_mut_ptr().add(at), gradient);
+                    }
+                }
+            }
+            for ((dx, &y), &dy) in dx[whole..].iter_mut().zip(&y[whole..]).zip(&dy[whole..]) {
                 let gradient = gradient(activation.kind, y, dy);
                 *dx = if activation.accumulate { *dx + gradient } else { gradient };
             }
@@ -92,16 +107,11 @@ pub mod fast {
 
     pub fn forward(activation: &Activation, io: &mut Io<'_, f32>) {
         let (x, y) = (io.read("x"), io.write("y"));
-        y.par_chunks_mut(CHUNK)
-            .zip(x.par_chunks(CHUNK))
-            .for_each(|(y, x)| simd::dispatch(Forward(activation, x, y)));
+        simd::dispatch(Forward(activation, x, y));
     }
 
     pub fn backward(activation: &Activation, io: &mut Io<'_, f32>) {
         let (y, dy, dx) = (io.read("result"), io.read("dy"), io.write("dx"));
-        let reads = y.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK));
-        dx.par_chunks_mut(CHUNK)
-            .zip(reads)
-            .for_each(|(dx, (y, dy))| simd::dispatch(Backward(activation, y, dy, dx)));
+        simd::dispatch(Backward(activation, y, dy, dx));
     }
 }

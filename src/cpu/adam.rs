@@ -27,15 +27,11 @@ pub mod reference {
     }
 }
 
-/// The same, with vectors and threads.
+/// The same, with vectors.
 pub mod fast {
     use super::{Adam, Slot, update};
     use crate::cpu::Io;
     use crate::cpu::simd::{self, Kernel, Simd};
-    use rayon::prelude::*;
-
-    /// Elements of a task.
-    const CHUNK: usize = 1 << 14;
 
     struct Part<'a> {
         adam: &'a Adam,
@@ -59,12 +55,6 @@ pub mod fast {
     pub fn forward(adam: &Adam, io: &mut Io<'_, f32>) {
         let (gradient, parameter) = (io.read("gradient"), io.write("parameter"));
         let (first, second) = (io.write("first_moment"), io.write("second_moment"));
-        let slot = io.slot;
-        let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-        parameter.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments).for_each(
-            |((parameter, gradient), (first, second))| {
-                simd::dispatch(Part { adam, slot, gradient, parameter, first, second });
-            },
-        );
+        simd::dispatch(Part { adam, slot: io.slot, gradient, parameter, first, second });
     }
 }

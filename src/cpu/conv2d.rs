@@ -89,14 +89,14 @@ pub mod reference {
     }
 }
 
-/// Groups of 16 interleaved images, each group on a thread.
+/// Groups of 16 interleaved images.
 pub mod fast {
     use super::Conv2d;
-    use crate::cpu::products::{Correlation, OuterProducts};
+    use crate::cpu::products::{Correlation, OuterProducts, Scatter, SlidingProducts};
     use crate::cpu::scratch::with_scratch;
-    use crate::cpu::{Io, simd};
+    use crate::cpu::simd::{self, Kernel, Lanes, Simd, lanes};
+    use crate::cpu::{Io, put};
     use crate::ops::INTERLEAVE;
-    use rayon::prelude::*;
 
     /// Planes of interleaved values with room around them, so that the inner loops know no borders.
     struct Canvas {
@@ -178,8 +178,8 @@ pub mod fast {
         let offsets = canvas.taps(conv.kernel as usize);
         let stride = conv.stride as usize;
         let (height, width) = (conv.out_height(), conv.out_width());
-        let groups = y.par_chunks_exact_mut(conv.out_len() * INTERLEAVE);
-        groups.zip(x.par_chunks_exact(conv.in_len() * INTERLEAVE)).for_each(|(y, x)| {
+        let groups = y.chunks_exact_mut(conv.out_len() * INTERLEAVE);
+        for (y, x) in groups.zip(x.chunks_exact(conv.in_len() * INTERLEAVE)) {
             with_padded(conv, &canvas, x, |x| {
                 simd::dispatch(Correlation {
                     outputs: conv.out_channels as usize,
@@ -198,30 +198,45 @@ pub mod fast {
                     y_row: width * INTERLEAVE,
                     y_column: INTERLEAVE,
                     accumulate: false,
+                    relu: io.relu,
                 });
             });
-        });
+        }
     }
 
-    /// A convolution of the spread-out gradient with the turned kernel.
     pub fn backward_input(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (dy, weight, dx) = (io.read("dy"), io.read("weight"), io.write("dx"));
+        if conv.padding > 0 || conv.stride > 1 || !Scatter::SIDES.contains(&conv.kernel) {
+            return turned(conv, dy, weight, dx);
+        }
+        // Without padding, spreading each gradient out saves what a border of zeros would cost.
+        if !conv.accumulate {
+            dx.fill(0.0);
+        }
+        let groups = dx.chunks_exact_mut(conv.in_len() * INTERLEAVE);
+        for (dx, dy) in groups.zip(dy.chunks_exact(conv.out_len() * INTERLEAVE)) {
+            simd::dispatch(Scatter { conv, dy, weight, dx });
+        }
+    }
+
+    /// The input's gradient as a convolution of the spread-out gradient with the turned kernel.
+    fn turned(conv: &Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
         let kernel = conv.kernel as usize;
         let (inputs, outputs) = (conv.in_channels as usize, conv.out_channels as usize);
         let (height, width) = (conv.in_height as usize, conv.in_width as usize);
         let canvas = Canvas { channels: outputs, height: height + kernel - 1, width: width + kernel - 1 };
         let offsets = canvas.taps(kernel);
-        let mut turned = vec![0.0; weight.len()];
+        let mut filters = vec![0.0; weight.len()];
         let area = kernel * kernel;
         for o in 0..outputs {
             for c in 0..inputs {
                 for t in 0..area {
-                    turned[(c * outputs + o) * area + t] = weight[(o * inputs + c) * area + area - 1 - t];
+                    filters[(c * outputs + o) * area + t] = weight[(o * inputs + c) * area + area - 1 - t];
                 }
             }
         }
-        let groups = dx.par_chunks_exact_mut(conv.in_len() * INTERLEAVE);
-        groups.zip(dy.par_chunks_exact(conv.out_len() * INTERLEAVE)).for_each(|(dx, dy)| {
+        let groups = dx.chunks_exact_mut(conv.in_len() * INTERLEAVE);
+        for (dx, dy) in groups.zip(dy.chunks_exact(conv.out_len() * INTERLEAVE)) {
             with_scratch(canvas.len(), |scratch| {
                 let first = kernel as isize - 1 - conv.padding as isize;
                 let size = (conv.out_height(), conv.out_width());
@@ -234,7 +249,7 @@ pub mod fast {
                     x_row: canvas.width * INTERLEAVE,
                     x_column: INTERLEAVE,
                     offsets: &offsets,
-                    weight: &turned,
+                    weight: &filters,
                     weight_output: outputs * area,
                     weight_tap: 1,
                     bias: None,
@@ -243,9 +258,10 @@ pub mod fast {
                     y_row: width * INTERLEAVE,
                     y_column: INTERLEAVE,
                     accumulate: conv.accumulate,
+                    relu: false,
                 });
             });
-        });
+        }
     }
 
     /// A part covers one group of images: `images_per_part` is 16.
@@ -255,58 +271,89 @@ pub mod fast {
         let canvas = padded(conv);
         let (kernel, stride) = (conv.kernel as usize, conv.stride as usize);
         let (height, width) = (conv.out_height(), conv.out_width());
-        parts
-            .par_chunks_exact_mut(conv.weight_len())
-            .zip(x.par_chunks_exact(conv.in_len() * INTERLEAVE))
-            .zip(dy.par_chunks_exact(conv.out_len() * INTERLEAVE))
-            .for_each(|((part, x), dy)| {
-                part.fill(0.0);
-                with_padded(conv, &canvas, x, |x| {
-                    for c in 0..canvas.channels {
-                        for k in 0..kernel {
-                            simd::dispatch(OuterProducts {
-                                outputs: conv.out_channels as usize,
+        let groups =
+            x.chunks_exact(conv.in_len() * INTERLEAVE).zip(dy.chunks_exact(conv.out_len() * INTERLEAVE));
+        for (part, (x, dy)) in parts.chunks_exact_mut(conv.weight_len()).zip(groups) {
+            part.fill(0.0);
+            with_padded(conv, &canvas, x, |x| {
+                for c in 0..canvas.channels {
+                    for k in 0..kernel {
+                        let x = &x[(c * canvas.height + k) * canvas.width * INTERLEAVE..];
+                        let dweight = &mut part[(c * kernel + k) * kernel..];
+                        let outputs = conv.out_channels as usize;
+                        if stride == 1 && SlidingProducts::SIDES.contains(&conv.kernel) {
+                            simd::dispatch(SlidingProducts {
+                                outputs,
                                 taps: kernel,
                                 rows: height,
                                 columns: width,
                                 dy,
-                                dy_output: height * width * INTERLEAVE,
-                                dy_row: width * INTERLEAVE,
-                                dy_column: INTERLEAVE,
-                                x: &x[(c * canvas.height + k) * canvas.width * INTERLEAVE..],
-                                x_tap: INTERLEAVE,
-                                x_row: stride * canvas.width * INTERLEAVE,
-                                x_column: stride * INTERLEAVE,
-                                dweight: &mut part[(c * kernel + k) * kernel..],
+                                x,
+                                x_row: canvas.width * INTERLEAVE,
+                                dweight,
                                 dweight_output: conv.filter_len(),
                             });
+                            continue;
+                        }
+                        simd::dispatch(OuterProducts {
+                            outputs,
+                            taps: kernel,
+                            rows: height,
+                            columns: width,
+                            dy,
+                            dy_output: height * width * INTERLEAVE,
+                            dy_row: width * INTERLEAVE,
+                            dy_column: INTERLEAVE,
+                            x,
+                            x_tap: INTERLEAVE,
+                            x_row: stride * canvas.width * INTERLEAVE,
+                            x_column: stride * INTERLEAVE,
+                            dweight,
+                            dweight_output: conv.filter_len(),
+                        });
+                    }
+                }
+            });
+        }
+    }
+
+    /// Adds each channel's planes lane by lane.
+    struct ChannelSums<'a> {
+        planes: &'a [Lanes],
+        places: usize,
+        sums: &'a mut [f32],
+    }
+
+    impl Kernel for ChannelSums<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            for (number, plane) in self.planes.chunks_exact(self.places).enumerate() {
+                // Four sums side by side: one alone would wait for itself.
+                let mut total = 0.0;
+                for lane in (0..INTERLEAVE).step_by(S::LANES) {
+                    let mut sums = [S::splat(0.0); 4];
+                    let (fours, rest) = plane.as_chunks::<4>();
+                    for four in fours {
+                        for (sum, values) in sums.iter_mut().zip(four) {
+                            *sum = S::add(*sum, S::part(values, lane));
                         }
                     }
-                });
-            });
+                    for (sum, values) in sums.iter_mut().zip(rest) {
+                        *sum = S::add(*sum, S::part(values, lane));
+                    }
+                    total += S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+                }
+                let channels = self.sums.len();
+                self.sums[number % channels] += total;
+            }
+        }
     }
 
     pub fn backward_bias(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (dy, dbias) = (io.read("dy"), io.write("dbias"));
-        let places = conv.out_height() * conv.out_width() * INTERLEAVE;
-        let sums: Vec<f32> = (0..conv.out_channels as usize)
-            .into_par_iter()
-            .map(|o| {
-                let mut lanes = [0.0; INTERLEAVE];
-                for group in dy.chunks_exact(conv.out_len() * INTERLEAVE) {
-                    let mut sums = [0.0; INTERLEAVE];
-                    for gradients in group[o * places..(o + 1) * places].as_chunks::<INTERLEAVE>().0 {
-                        for (sum, gradient) in sums.iter_mut().zip(gradients) {
-                            *sum += gradient;
-                        }
-                    }
-                    for (total, sum) in lanes.iter_mut().zip(sums) {
-                        *total += sum;
-                    }
-                }
-                lanes.iter().sum()
-            })
-            .collect();
-        super::super::put(dbias, &sums, conv.accumulate);
+        let mut sums = vec![0.0; conv.out_channels as usize];
+        let places = conv.out_height() * conv.out_width();
+        simd::dispatch(ChannelSums { planes: lanes(dy), places, sums: &mut sums });
+        put(dbias, &sums, conv.accumulate);
     }
 }

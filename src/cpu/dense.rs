@@ -61,42 +61,36 @@ pub mod reference {
     }
 }
 
-/// Groups of 16 interleaved images; four groups at a time share each weight that is read.
+/// Groups of 16 interleaved images.
 pub mod fast {
     use super::Dense;
-    use crate::cpu::products::{Correlation, OuterProducts};
+    use crate::cpu::products::{Correlation, GradientRows, PANEL};
+    use crate::cpu::scratch::with_scratch;
     use crate::cpu::{Io, put, simd};
     use crate::ops::INTERLEAVE;
-    use rayon::prelude::*;
-
-    /// Groups that one task works on: fixed, so that the bits do not depend on the threads.
-    const GROUPS: usize = 4;
 
     pub fn forward(dense: &Dense, io: &mut Io<'_, f32>) {
         let (x, weight, bias, y) = (io.read("x"), io.read("weight"), io.read("bias"), io.write("y"));
         let (inputs, outputs) = (dense.inputs as usize, dense.outputs as usize);
         let first = dense.first_row as usize;
-        let offsets: Vec<usize> = (0..inputs).map(|i| i * INTERLEAVE).collect();
-        let tasks = y.par_chunks_mut(GROUPS * outputs * INTERLEAVE);
-        tasks.zip(x.par_chunks(GROUPS * inputs * INTERLEAVE)).for_each(|(y, x)| {
-            simd::dispatch(Correlation {
-                outputs: dense.rows as usize,
-                rows: 1,
-                columns: x.len() / (inputs * INTERLEAVE),
-                x,
-                x_row: 0,
-                x_column: inputs * INTERLEAVE,
-                offsets: &offsets,
-                weight,
-                weight_output: inputs,
-                weight_tap: 1,
-                bias: Some(&bias[first..]),
-                y: &mut y[first * INTERLEAVE..],
-                y_output: INTERLEAVE,
-                y_row: 0,
-                y_column: outputs * INTERLEAVE,
-                accumulate: false,
-            });
+        simd::dispatch(Correlation {
+            outputs: dense.rows as usize,
+            rows: 1,
+            columns: x.len() / (inputs * INTERLEAVE),
+            x,
+            x_row: 0,
+            x_column: inputs * INTERLEAVE,
+            offsets: &(0..inputs).map(|i| i * INTERLEAVE).collect::<Vec<_>>(),
+            weight,
+            weight_output: inputs,
+            weight_tap: 1,
+            bias: Some(&bias[first..]),
+            y: &mut y[first * INTERLEAVE..],
+            y_output: INTERLEAVE,
+            y_row: 0,
+            y_column: outputs * INTERLEAVE,
+            accumulate: false,
+            relu: io.relu,
         });
     }
 
@@ -104,54 +98,40 @@ pub mod fast {
         let (dy, weight, dx) = (io.read("dy"), io.read("weight"), io.write("dx"));
         let (inputs, outputs) = (dense.inputs as usize, dense.outputs as usize);
         let first = dense.first_row as usize;
-        let offsets: Vec<usize> = (0..dense.rows as usize).map(|o| (first + o) * INTERLEAVE).collect();
-        let tasks = dx.par_chunks_mut(GROUPS * inputs * INTERLEAVE);
-        tasks.zip(dy.par_chunks(GROUPS * outputs * INTERLEAVE)).for_each(|(dx, dy)| {
-            simd::dispatch(Correlation {
-                outputs: inputs,
-                rows: 1,
-                columns: dy.len() / (outputs * INTERLEAVE),
-                x: dy,
-                x_row: 0,
-                x_column: outputs * INTERLEAVE,
-                offsets: &offsets,
-                weight,
-                weight_output: 1,
-                weight_tap: inputs,
-                bias: None,
-                y: dx,
-                y_output: INTERLEAVE,
-                y_row: 0,
-                y_column: inputs * INTERLEAVE,
-                accumulate: dense.accumulate,
-            });
+        simd::dispatch(Correlation {
+            outputs: inputs,
+            rows: 1,
+            columns: dy.len() / (outputs * INTERLEAVE),
+            x: dy,
+            x_row: 0,
+            x_column: outputs * INTERLEAVE,
+            offsets: &(0..dense.rows as usize).map(|o| (first + o) * INTERLEAVE).collect::<Vec<_>>(),
+            weight,
+            weight_output: 1,
+            weight_tap: inputs,
+            bias: None,
+            y: dx,
+            y_output: INTERLEAVE,
+            y_row: 0,
+            y_column: inputs * INTERLEAVE,
+            accumulate: dense.accumulate,
+            relu: false,
         });
     }
 
     pub fn backward_weight(dense: &Dense, io: &mut Io<'_, f32>) {
-        /// Rows of the weight that one task works on.
-        const ROWS: usize = 4;
         let (x, dy, dweight) = (io.read("x"), io.read("dy"), io.write("dweight"));
-        let (inputs, outputs) = (dense.inputs as usize, dense.outputs as usize);
-        dweight.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(task, dweight)| {
-            if !dense.accumulate {
-                dweight.fill(0.0);
-            }
-            simd::dispatch(OuterProducts {
-                outputs: dweight.len() / inputs,
-                taps: inputs,
-                rows: 1,
-                columns: x.len() / (inputs * INTERLEAVE),
-                dy: &dy[(dense.first_row as usize + task * ROWS) * INTERLEAVE..],
-                dy_output: INTERLEAVE,
-                dy_row: 0,
-                dy_column: outputs * INTERLEAVE,
+        let inputs = dense.inputs as usize;
+        with_scratch(x.len() / inputs * PANEL, |panel| {
+            simd::dispatch(GradientRows {
+                inputs,
+                outputs: dense.outputs as usize,
+                first: dense.first_row as usize + io.first,
                 x,
-                x_tap: INTERLEAVE,
-                x_row: 0,
-                x_column: inputs * INTERLEAVE,
+                dy,
                 dweight,
-                dweight_output: inputs,
+                accumulate: dense.accumulate,
+                panel,
             });
         });
     }

@@ -1,14 +1,18 @@
 //! The CPU as an executor.
 
-use super::{Memory, fast, simd};
+use super::schedule::Schedule;
+use super::threads::Crew;
+use super::{Memory, simd};
 use crate::executor::{AdapterInfo, Executor, ExecutorError, StepResult, front};
 use crate::plan::{Phase, Plan, Slot};
 
-/// Runs a plan with the `fast` functions, on a thread pool of its own.
+/// Runs a plan with the `fast` functions, on threads of its own.
 pub struct Cpu {
     plan: Plan,
     memory: Memory<f32>,
-    threads: rayon::ThreadPool,
+    threads: usize,
+    /// In the order of [`Plan::phases`].
+    schedules: [Schedule; 3],
     adapter: AdapterInfo,
     launches: u64,
 }
@@ -17,17 +21,22 @@ impl Cpu {
     /// `threads` 0 takes as many as the machine offers.
     ///
     /// # Errors
-    /// If the threads cannot be started.
-    pub fn new(plan: Plan, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    /// If the machine does not say how many it offers.
+    pub fn new(plan: Plan, threads: usize) -> Result<Self, std::io::Error> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism()?.get(),
+            threads => threads,
+        };
         let adapter = AdapterInfo {
-            name: format!("CPU, {} threads", threads.current_num_threads()),
+            name: format!("CPU, {threads} threads"),
             backend: "cpu".into(),
             driver: simd::instruction_set().name().into(),
             software: false,
         };
-        let memory = Memory::new(&plan.buffers);
-        Ok(Cpu { plan, memory, threads, adapter, launches: 0 })
+        let mut buffers = plan.buffers.clone();
+        let schedules = Plan::phases().map(|phase| Schedule::new(&plan, plan.steps(phase), &mut buffers));
+        let memory = Memory::new(&buffers);
+        Ok(Cpu { plan, memory, threads, schedules, adapter, launches: 0 })
     }
 }
 
@@ -64,24 +73,21 @@ impl Executor for Cpu {
         on_step: &mut dyn FnMut(StepResult) -> bool,
     ) -> Result<(), ExecutorError> {
         let history = front(&self.plan, "history", 2)?.0;
-        for (number, slot) in slots.iter().enumerate() {
-            let slot = Slot { index: 0, ..*slot };
-            let steps = self.plan.steps(phase);
-            let memory = &mut self.memory;
-            self.threads.install(|| {
-                for step in steps {
-                    memory.lend(step, &slot, |io| fast(step, io));
-                }
-            });
-            self.launches += steps.len() as u64;
-            if phase == Phase::Train {
-                let [loss, hits] = [0, 1].map(|at| self.memory.numbers(history)[at]);
-                if !on_step(StepResult { number, loss, hits: hits as u32 }) {
-                    break;
-                }
+        let slots: Vec<Slot> = slots.iter().map(|slot| Slot { index: 0, ..*slot }).collect();
+        let schedule = &self.schedules[phase as usize];
+        let launches = self.plan.steps(phase).len() as u64;
+        let done = &mut self.launches;
+        let crew = Crew::new(schedule, &mut self.memory, self.threads);
+        let ran = crew.run(&slots, &mut |number, shared| {
+            *done += launches;
+            if phase != Phase::Train {
+                return true;
             }
-        }
-        Ok(())
+            // SAFETY: the next slot's loss is written a stage after the one this thread is in.
+            let [loss, hits] = unsafe { shared.front(history) };
+            on_step(StepResult { number, loss, hits: hits as u32 })
+        });
+        ran.map_err(|error| ExecutorError::Validation { what: "threads".into(), message: error.to_string() })
     }
 
     fn launches(&self) -> u64 {

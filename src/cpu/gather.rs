@@ -32,29 +32,54 @@ pub mod reference {
     }
 }
 
-/// Into groups of 16 interleaved images, each group on a thread.
+/// Into groups of 16 interleaved images.
 pub mod fast {
     use super::Gather;
     use crate::cpu::Io;
+    use crate::cpu::simd::{self, Kernel, Lanes, Simd, lanes_mut};
     use crate::ops::INTERLEAVE;
-    use rayon::prelude::*;
+
+    /// The words of 16 images, spread over their lanes.
+    struct Spread<'a>([&'a [u32]; INTERLEAVE], &'a mut [Lanes]);
+
+    impl Kernel for Spread<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            let Spread(images, y) = self;
+            for (at, values) in y.chunks_mut(4).enumerate() {
+                let words: [u32; INTERLEAVE] = std::array::from_fn(|lane| images[lane][at]);
+                for (byte, values) in values.iter_mut().enumerate() {
+                    // Signed: older instruction sets only convert those.
+                    *values = words.map(|word| (word >> (8 * byte) & 0xff) as i32 as f32 / 255.0);
+                }
+            }
+        }
+    }
 
     pub fn forward(gather: &Gather, io: &mut Io<'_, f32>) {
         let (data, index, y) = (io.words("data"), io.words("index"), io.write("y"));
-        let (slot, pixels, images) = (io.slot, gather.pixels as usize, gather.images as usize);
-        let numbers: [f32; 256] = std::array::from_fn(|byte| byte as f32 / 255.0);
-        y.par_chunks_exact_mut(pixels * INTERLEAVE).enumerate().for_each(|(group, y)| {
-            for lane in 0..INTERLEAVE {
+        let (pixels, images) = (gather.pixels as usize, gather.images as usize);
+        for (group, y) in y.chunks_exact_mut(pixels * INTERLEAVE).enumerate() {
+            let words: [Option<&[u32]>; INTERLEAVE] = std::array::from_fn(|lane| {
                 // Padding repeats the last image: anything finite will do.
-                let m = (group * INTERLEAVE + lane).min(images - 1);
-                let Some(image) = gather.image(m, index, &slot) else { continue };
-                let words = &data[image * gather.words()..][..gather.words()];
-                for (word, values) in words.iter().zip(y.chunks_mut(4 * INTERLEAVE)) {
-                    for (byte, values) in word.to_le_bytes().iter().zip(values.chunks_exact_mut(INTERLEAVE)) {
-                        values[lane] = numbers[*byte as usize];
+                let m = (io.first + group * INTERLEAVE + lane).min(images - 1);
+                let image = gather.image(m, index, &io.slot)?;
+                Some(&data[image * gather.words()..][..gather.words()])
+            });
+            let y = lanes_mut(y);
+            if words.iter().all(Option::is_some) {
+                simd::dispatch(Spread(words.map(Option::unwrap_or_default), y));
+                continue;
+            }
+            // Another window of the data set fills the other lanes.
+            for (lane, words) in words.iter().enumerate().filter_map(|(lane, words)| Some((lane, (*words)?)))
+            {
+                for (word, values) in words.iter().zip(y.chunks_mut(4)) {
+                    for (byte, values) in word.to_le_bytes().iter().zip(values) {
+                        values[lane] = f32::from(*byte) / 255.0;
                     }
                 }
             }
-        });
+        }
     }
 }

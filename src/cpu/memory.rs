@@ -48,45 +48,87 @@ pub struct Memory<T> {
 /// The operands of one step, by the names of the kernel's arguments.
 pub struct Io<'a, T> {
     pub slot: Slot,
-    reads: Vec<(&'static str, &'a [T])>,
-    words: Vec<(&'static str, &'a [u32])>,
-    writes: Vec<(&'static str, &'a mut [T])>,
+    /// First image, or row, that the operands hold where they are a portion of the step's.
+    pub first: usize,
+    /// Whether a ReLU behind the step, or before it on the way back, is part of it.
+    pub relu: bool,
+    reads: Named<&'a [T]>,
+    words: Named<&'a [u32]>,
+    writes: Named<&'a mut [T]>,
+}
+
+/// A few slices by name, without a trip to the allocator.
+struct Named<V>([Option<(&'static str, V)>; MAX_OPERANDS]);
+
+/// Kernels bind no more.
+const MAX_OPERANDS: usize = 8;
+
+impl<V> Default for Named<V> {
+    fn default() -> Self {
+        Named([const { None }; MAX_OPERANDS])
+    }
+}
+
+impl<V> Named<V> {
+    fn push(&mut self, name: &'static str, slice: V) {
+        let free = self.0.iter_mut().find(|entry| entry.is_none());
+        *free.expect("a kernel binds at most 8 buffers") = Some((name, slice));
+    }
+
+    fn entry(&mut self, name: &str) -> Option<&mut Option<(&'static str, V)>> {
+        self.0.iter_mut().find(|entry| entry.as_ref().is_some_and(|(other, _)| *other == name))
+    }
+
+    fn get(&self, name: &str) -> Option<&V> {
+        self.0.iter().flatten().find(|(other, _)| *other == name).map(|(_, slice)| slice)
+    }
 }
 
 impl<'a, T> Io<'a, T> {
+    pub(super) fn new(slot: Slot, first: usize) -> Self {
+        Io {
+            slot,
+            first,
+            relu: false,
+            reads: Named::default(),
+            words: Named::default(),
+            writes: Named::default(),
+        }
+    }
+
+    pub(super) fn lend(&mut self, name: &'static str, values: &'a [T]) {
+        self.reads.push(name, values);
+    }
+
+    pub(super) fn lend_words(&mut self, name: &'static str, words: &'a [u32]) {
+        self.words.push(name, words);
+    }
+
+    pub(super) fn lend_mut(&mut self, name: &'static str, values: &'a mut [T]) {
+        self.writes.push(name, values);
+    }
+
     /// # Panics
     /// If the step has no such operand: op and twin are held together by a test.
     pub fn read(&self, name: &str) -> &'a [T] {
-        self.reads
-            .iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, values)| *values)
-            .unwrap_or_else(|| panic!("the step reads no {name}"))
+        self.reads.get(name).unwrap_or_else(|| panic!("the step reads no {name}"))
     }
 
     pub fn words(&self, name: &str) -> &'a [u32] {
-        self.words
-            .iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, values)| *values)
-            .unwrap_or_else(|| panic!("the step has no words {name}"))
+        self.words.get(name).unwrap_or_else(|| panic!("the step has no words {name}"))
     }
 
     /// What the step writes, handed out once.
     pub fn write(&mut self, name: &str) -> &'a mut [T] {
-        let position = self
-            .writes
-            .iter()
-            .position(|(other, _)| *other == name)
-            .unwrap_or_else(|| panic!("the step writes no {name}"));
-        self.writes.swap_remove(position).1
+        let taken = self.writes.entry(name).and_then(Option::take);
+        taken.unwrap_or_else(|| panic!("the step writes no {name}")).1
     }
 }
 
 impl<T: Copy> Io<'_, T> {
     /// Fills what a written, interleaved operand holds behind its last image.
     pub fn pad(&mut self, name: &str, value: T, images: usize, values: usize) {
-        let Some((_, stored)) = self.writes.iter_mut().find(|(other, _)| *other == name) else { return };
+        let Some(Some((_, stored))) = self.writes.entry(name) else { return };
         let lanes = images % INTERLEAVE;
         if lanes > 0 {
             let last = images / INTERLEAVE * values * INTERLEAVE;
@@ -143,14 +185,12 @@ impl<T: Real> Memory<T> {
             }
         }
         let result = {
-            let mut io = Io { slot: *slot, reads: Vec::new(), words: Vec::new(), writes: Vec::new() };
+            let mut io = Io::new(*slot, 0);
             for operand in step.operands.iter().filter(|o| o.access == Access::Read) {
                 let range = operand.view.range();
                 match &self.buffers[operand.view.buffer.0] {
-                    Storage::Numbers(values) => {
-                        io.reads.push((operand.name, &values.as_slice()[range]));
-                    }
-                    Storage::Words(words) => io.words.push((operand.name, &words[range])),
+                    Storage::Numbers(values) => io.lend(operand.name, &values.as_slice()[range]),
+                    Storage::Words(words) => io.lend_words(operand.name, &words[range]),
                 }
             }
             for (buffer, storage) in &mut written {
@@ -166,7 +206,7 @@ impl<T: Real> Memory<T> {
                 for operand in operands {
                     let (_, tail) = rest.split_at_mut(operand.view.offset - start);
                     let (view, tail) = tail.split_at_mut(operand.view.len);
-                    io.writes.push((operand.name, view));
+                    io.lend_mut(operand.name, view);
                     (rest, start) = (tail, operand.view.offset + operand.view.len);
                 }
             }

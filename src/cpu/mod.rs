@@ -20,8 +20,10 @@ mod products;
 mod real;
 mod reduce;
 mod rows;
+mod schedule;
 mod scratch;
 pub mod simd;
+mod threads;
 
 use crate::ops::{self, Step};
 

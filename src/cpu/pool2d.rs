@@ -79,113 +79,149 @@ pub mod reference {
     }
 }
 
-/// 16 interleaved images at a time; planes are shared out over the threads.
+/// 16 interleaved images at a time.
 pub mod fast {
     use super::{Pool2d, PoolKind};
     use crate::cpu::Io;
-    use crate::cpu::simd::{self, Kernel, Simd};
+    use crate::cpu::simd::{self, Kernel, Lanes, Simd, lanes, lanes_mut};
     use crate::ops::INTERLEAVE;
-    use rayon::prelude::*;
 
-    type Lanes = [f32; INTERLEAVE];
-
-    /// Of two values the larger, or NaN where either is.
-    #[inline(always)]
-    fn larger(a: f32, b: f32) -> f32 {
-        if a > b || a.is_nan() { a } else { b }
+    impl Pool2d {
+        /// Whether the windows cover every input element exactly once.
+        fn tiles(&self) -> bool {
+            let covers = |length: u32| length.is_multiple_of(self.size);
+            self.stride == self.size && covers(self.in_height) && covers(self.in_width)
+        }
     }
 
     #[inline(always)]
-    fn maximum(pool: &Pool2d, x: &[Lanes], corner: usize) -> Lanes {
-        let mut best = x[corner];
-        for offset in pool.window() {
-            let candidate = &x[corner + offset];
-            best = std::array::from_fn(|lane| larger(best[lane], candidate[lane]));
+    fn maximum<S: Simd>(x: &[Lanes], corner: usize, width: usize, size: usize, lane: usize) -> S::V {
+        let mut best = S::part(&x[corner], lane);
+        for k in 0..size {
+            for l in usize::from(k == 0)..size {
+                best = S::larger(best, S::part(&x[corner + k * width + l], lane));
+            }
         }
         best
     }
 
     struct Forward<'a>(&'a Pool2d, &'a [Lanes], &'a mut [Lanes]);
 
-    impl Kernel for Forward<'_> {
+    impl Forward<'_> {
+        /// `size` is the pool's, where it can be a constant to the compiler.
         #[inline(always)]
-        fn run<S: Simd>(self) {
+        fn planes<S: Simd>(self, size: usize) {
             let Forward(pool, x, y) = self;
-            let area = (pool.size * pool.size) as f32;
-            for (y, corner) in y.iter_mut().zip(pool.corners()) {
-                match pool.kind {
-                    PoolKind::Max => *y = maximum(pool, x, corner),
-                    PoolKind::Average => {
-                        let mut sums = [0.0; INTERLEAVE];
-                        for offset in pool.window() {
-                            let values = &x[corner + offset];
-                            sums = std::array::from_fn(|lane| sums[lane] + values[lane]);
-                        }
-                        *y = sums.map(|sum| sum / area);
+            let (width, stride, columns) = (pool.in_width as usize, pool.stride as usize, pool.out_width());
+            let planes = y.chunks_exact_mut(pool.out_height() * pool.out_width());
+            for (y, x) in planes.zip(x.chunks_exact(pool.in_plane())) {
+                let corners =
+                    (0..pool.out_height()).flat_map(|i| (0..columns).map(move |j| (i * width + j) * stride));
+                for (window, corner) in corners.enumerate() {
+                    for lane in (0..INTERLEAVE).step_by(S::LANES) {
+                        let value = match pool.kind {
+                            PoolKind::Max => maximum::<S>(x, corner, width, size, lane),
+                            PoolKind::Average => {
+                                let mut sum = S::splat(0.0);
+                                for k in 0..size {
+                                    for l in 0..size {
+                                        sum = S::add(sum, S::part(&x[corner + k * width + l], lane));
+                                    }
+                                }
+                                S::divide(sum, S::splat((size * size) as f32))
+                            }
+                        };
+                        S::set_part(&mut y[window], lane, value);
                     }
                 }
             }
         }
     }
 
-    struct Backward<'a>(&'a Pool2d, &'a [Lanes], &'a [Lanes], &'a mut [Lanes]);
+    impl Kernel for Forward<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            match self.0.size {
+                2 => self.planes::<S>(2),
+                size => self.planes::<S>(size as usize),
+            }
+        }
+    }
+
+    struct Backward<'a> {
+        pool: &'a Pool2d,
+        x: &'a [Lanes],
+        dy: &'a [Lanes],
+        dx: &'a mut [Lanes],
+        /// `x` was rectified, and `dx` is the gradient before that.
+        relu: bool,
+    }
+
+    impl Backward<'_> {
+        /// `kind` and `size` are the pool's, where they can be constants to the compiler; `add` to
+        /// what `dx` holds.
+        #[inline(always)]
+        fn planes<S: Simd>(self, kind: PoolKind, size: usize, add: bool) {
+            let Backward { pool, x, dy, dx, relu } = self;
+            let (width, stride) = (pool.in_width as usize, pool.stride as usize);
+            let planes = dx.chunks_exact_mut(pool.in_plane()).zip(x.chunks_exact(pool.in_plane()));
+            for ((dx, x), dy) in planes.zip(dy.chunks_exact(pool.out_height() * pool.out_width())) {
+                for (i, dy) in dy.chunks_exact(pool.out_width()).enumerate() {
+                    let rows = i * stride * width..(i * stride + size) * width;
+                    let (dx, x) = (&mut dx[rows.clone()], &x[rows]);
+                    for (j, dy) in dy.iter().enumerate() {
+                        for lane in (0..INTERLEAVE).step_by(S::LANES) {
+                            // What is left to give: the first maximum takes it all.
+                            let mut rest = S::part(dy, lane);
+                            let best = match kind {
+                                PoolKind::Max => maximum::<S>(x, j * stride, width, size, lane),
+                                PoolKind::Average => S::divide(rest, S::splat((size * size) as f32)),
+                            };
+                            if relu {
+                                rest = S::gated(best, rest);
+                            }
+                            for k in 0..size {
+                                for l in 0..size {
+                                    let at = j * stride + k * width + l;
+                                    let mut given = best;
+                                    if kind == PoolKind::Max {
+                                        (given, rest) = S::claim(S::part(&x[at], lane), best, rest);
+                                    }
+                                    if add {
+                                        given = S::add(S::part(&dx[at], lane), given);
+                                    }
+                                    S::set_part(&mut dx[at], lane, given);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 
     impl Kernel for Backward<'_> {
         #[inline(always)]
         fn run<S: Simd>(self) {
-            let Backward(pool, x, dy, dx) = self;
-            let area = (pool.size * pool.size) as f32;
-            if !pool.accumulate {
-                dx.fill([0.0; INTERLEAVE]);
-            }
-            for (gradients, corner) in dy.iter().zip(pool.corners()) {
-                match pool.kind {
-                    PoolKind::Max => {
-                        let best = maximum(pool, x, corner);
-                        // What is left to give: the first maximum takes it all.
-                        let mut rest = *gradients;
-                        for offset in pool.window() {
-                            let (values, sums) = (&x[corner + offset], &mut dx[corner + offset]);
-                            for lane in 0..INTERLEAVE {
-                                let wins = values[lane] == best[lane] || values[lane].is_nan();
-                                sums[lane] += if wins { rest[lane] } else { 0.0 };
-                                rest[lane] = if wins { 0.0 } else { rest[lane] };
-                            }
-                        }
+            let Pool2d { kind, size, accumulate, .. } = *self.pool;
+            match (kind, size, self.pool.tiles() && !accumulate) {
+                (PoolKind::Max, 2, true) => self.planes::<S>(PoolKind::Max, 2, false),
+                _ => {
+                    if !accumulate {
+                        self.dx.fill([0.0; INTERLEAVE]);
                     }
-                    PoolKind::Average => {
-                        for offset in pool.window() {
-                            let sums = &mut dx[corner + offset];
-                            for lane in 0..INTERLEAVE {
-                                sums[lane] += gradients[lane] / area;
-                            }
-                        }
-                    }
+                    self.planes::<S>(kind, size as usize, true);
                 }
             }
         }
     }
 
-    fn lanes(values: &[f32]) -> &[Lanes] {
-        values.as_chunks().0
-    }
-
-    fn lanes_mut(values: &mut [f32]) -> &mut [Lanes] {
-        values.as_chunks_mut().0
-    }
-
     pub fn forward(pool: &Pool2d, io: &mut Io<'_, f32>) {
-        let (x, y) = (lanes(io.read("x")), lanes_mut(io.write("y")));
-        y.par_chunks_exact_mut(pool.out_height() * pool.out_width())
-            .zip(x.par_chunks_exact(pool.in_plane()))
-            .for_each(|(y, x)| simd::dispatch(Forward(pool, x, y)));
+        simd::dispatch(Forward(pool, lanes(io.read("x")), lanes_mut(io.write("y"))));
     }
 
     pub fn backward(pool: &Pool2d, io: &mut Io<'_, f32>) {
-        let (x, dy, dx) = (lanes(io.read("x")), lanes(io.read("dy")), lanes_mut(io.write("dx")));
-        dx.par_chunks_exact_mut(pool.in_plane())
-            .zip(x.par_chunks_exact(pool.in_plane()))
-            .zip(dy.par_chunks_exact(pool.out_height() * pool.out_width()))
-            .for_each(|((dx, x), dy)| simd::dispatch(Backward(pool, x, dy, dx)));
+        let (x, dy) = (lanes(io.read("x")), lanes(io.read("dy")));
+        simd::dispatch(Backward { pool, x, dy, dx: lanes_mut(io.write("dx")), relu: io.relu });
     }
 }

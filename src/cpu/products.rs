@@ -1,11 +1,12 @@
-//! The two inner loops that convolutions and dense layers share, over images interleaved by 16: a
-//! SIMD lane works on an image of its own, and a block of results stays in registers.
+//! The inner loops of convolutions and dense layers, over images interleaved by 16: a SIMD lane works
+//! on an image of its own, and a block of results stays in registers.
 
 // The blocks' loops have constant bounds and unroll; iterators over two arrays read worse here.
 #![allow(clippy::needless_range_loop)]
 
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, Simd, lanes};
 use crate::ops::INTERLEAVE;
+use crate::ops::conv2d::Conv2d;
 
 /// `y[o, i, j] = start[o] + sum_t weight[o, t] x[offsets[t] + (i, j)]`, each an interleaved value.
 ///
@@ -29,6 +30,8 @@ pub struct Correlation<'a> {
     pub y_column: usize,
     /// Add to what `y` holds instead of overwriting it.
     pub accumulate: bool,
+    /// Store 0 where `y <= 0`.
+    pub relu: bool,
 }
 
 impl Correlation<'_> {
@@ -60,16 +63,21 @@ impl Correlation<'_> {
     ) {
         // SAFETY: all indices are at most those that `check` looked at.
         unsafe {
-            let mut sums: [[S::V; P]; O] = std::array::from_fn(|o| {
-                let start = self.bias.map_or(0.0, |bias| *bias.get_unchecked(o0 + o));
-                [S::splat(start); P]
-            });
+            // Plain loops: a closure that is not inlined would pass its vectors through memory.
+            let mut sums = [[S::splat(0.0); P]; O];
+            if let Some(bias) = self.bias {
+                for o in 0..O {
+                    sums[o] = [S::splat(*bias.get_unchecked(o0 + o)); P];
+                }
+            }
             let x = self.x.as_ptr().add(i * self.x_row + j0 * self.x_column + lane);
             let mut weight = self.weight.as_ptr().add(o0 * self.weight_output);
             for &offset in self.offsets {
                 let x = x.add(offset);
-                let weights: [S::V; O] =
-                    std::array::from_fn(|o| S::splat(*weight.add(o * self.weight_output)));
+                let mut weights = [S::splat(0.0); O];
+                for o in 0..O {
+                    weights[o] = S::splat(*weight.add(o * self.weight_output));
+                }
                 for p in 0..P {
                     let value = S::load(x.add(p * self.x_column));
                     for o in 0..O {
@@ -85,7 +93,7 @@ impl Correlation<'_> {
                     let at = y.add(o * self.y_output + p * self.y_column);
                     let sum =
                         if self.accumulate { S::multiply_add(S::splat(1.0), sum, S::load(at)) } else { sum };
-                    S::store(at, sum);
+                    S::store(at, if self.relu { S::rectify(sum) } else { sum });
                 }
             }
         }
@@ -99,11 +107,11 @@ impl Correlation<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             if S::MANY_REGISTERS {
-                while self.columns - j >= 6 {
+                while O < 6 && self.columns - j >= 6 {
                     self.block::<S, O, 6>(o0, i, j, lane);
                     j += 6;
                 }
-                if self.columns - j >= 4 {
+                while self.columns - j >= 4 {
                     self.block::<S, O, 4>(o0, i, j, lane);
                     j += 4;
                 }
@@ -128,6 +136,21 @@ impl Kernel for Correlation<'_> {
                 let mut o = 0;
                 // SAFETY: checked above.
                 unsafe {
+                    // One column alone fills the registers with outputs.
+                    if self.columns == 1 {
+                        while S::MANY_REGISTERS && self.outputs - o >= 16 {
+                            self.block::<S, 16, 1>(o, i, 0, lane);
+                            o += 16;
+                        }
+                        while self.outputs - o >= 8 {
+                            self.block::<S, 8, 1>(o, i, 0, lane);
+                            o += 8;
+                        }
+                    }
+                    while S::MANY_REGISTERS && self.outputs - o == 6 {
+                        self.row::<S, 6>(o, i, lane);
+                        o += 6;
+                    }
                     while self.outputs - o >= 4 {
                         self.row::<S, 4>(o, i, lane);
                         o += 4;
@@ -196,8 +219,10 @@ impl OuterProducts<'_> {
                     let mut dy = self.dy.as_ptr().add(o0 * self.dy_output + i * self.dy_row + lane);
                     let mut x = self.x.as_ptr().add(q0 * self.x_tap + i * self.x_row + lane);
                     for _ in 0..self.columns {
-                        let gradients: [S::V; O] =
-                            std::array::from_fn(|o| S::load(dy.add(o * self.dy_output)));
+                        let mut gradients = [S::splat(0.0); O];
+                        for o in 0..O {
+                            gradients[o] = S::load(dy.add(o * self.dy_output));
+                        }
                         for q in 0..Q {
                             let value = S::load(x.add(q * self.x_tap));
                             for o in 0..O {
@@ -263,6 +288,401 @@ impl Kernel for OuterProducts<'_> {
             }
             if self.outputs > o {
                 self.row::<S, 1>(o);
+            }
+        }
+    }
+}
+
+/// `dx[c, i + k, j + l] += sum_o dy[o, i, j] weight[o, c, k, l]` for one group of a convolution
+/// without padding, stride 1: a stretch of a row of `dx` stays in registers.
+pub struct Scatter<'a> {
+    pub conv: &'a Conv2d,
+    pub dy: &'a [f32],
+    pub weight: &'a [f32],
+    pub dx: &'a mut [f32],
+}
+
+impl Scatter<'_> {
+    /// Row `row` of `C` channels from `c0` on, from `B` columns of `dy` from `j0` on; `K` is the
+    /// kernel's side, `W = B + K - 1`.
+    ///
+    /// # Safety
+    /// The slices have the lengths of one group, and the block lies within them.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const C: usize, const B: usize, const K: usize, const W: usize>(
+        &mut self,
+        (c0, row, j0, lane): (usize, usize, usize, usize),
+    ) {
+        let conv = self.conv;
+        let (height, width) = (conv.out_height(), conv.out_width());
+        let (in_height, in_width) = (conv.in_height as usize, conv.in_width as usize);
+        let taps = row.saturating_sub(height - 1)..K.min(row + 1);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let dx = self.dx.as_mut_ptr().add(((c0 * in_height + row) * in_width + j0) * INTERLEAVE + lane);
+            let channel = in_height * in_width * INTERLEAVE;
+            let mut sums = [[S::splat(0.0); W]; C];
+            for c in 0..C {
+                for j in 0..W {
+                    sums[c][j] = S::load(dx.add(c * channel + j * INTERLEAVE));
+                }
+            }
+            for o in 0..conv.out_channels as usize {
+                for k in taps.clone() {
+                    let dy = self.dy.as_ptr();
+                    let dy = dy.add(((o * height + row - k) * width + j0) * INTERLEAVE + lane);
+                    let weight = self.weight.as_ptr();
+                    let weight = weight.add(((o * conv.in_channels as usize + c0) * K + k) * K);
+                    // Unrolled by hand: sums that a loop counter chooses would not be in registers.
+                    Self::tap::<S, C, B, K, W, 0>(dy, weight, &mut sums);
+                    Self::tap::<S, C, B, K, W, 1>(dy, weight, &mut sums);
+                    Self::tap::<S, C, B, K, W, 2>(dy, weight, &mut sums);
+                    Self::tap::<S, C, B, K, W, 3>(dy, weight, &mut sums);
+                    Self::tap::<S, C, B, K, W, 4>(dy, weight, &mut sums);
+                }
+            }
+            for (c, row) in sums.iter().enumerate() {
+                for (j, &sum) in row.iter().enumerate() {
+                    S::store(dx.add(c * channel + j * INTERLEAVE), sum);
+                }
+            }
+        }
+    }
+
+    /// Tap `L` of a row of the kernel, where it has one.
+    ///
+    /// # Safety
+    /// As [`Scatter::block`].
+    #[inline(always)]
+    unsafe fn tap<S: Simd, const C: usize, const B: usize, const K: usize, const W: usize, const L: usize>(
+        dy: *const f32,
+        weight: *const f32,
+        sums: &mut [[S::V; W]; C],
+    ) {
+        if L >= K {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut weights = [S::splat(0.0); C];
+            for c in 0..C {
+                weights[c] = S::splat(*weight.add(c * K * K + L));
+            }
+            for j in 0..B {
+                let value = S::load(dy.add(j * INTERLEAVE));
+                for c in 0..C {
+                    sums[c][j + L] = S::multiply_add(weights[c], value, sums[c][j + L]);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Scatter::block`]; `W10`, `W4`, `W1` are the widths of blocks of 10, 4 and 1.
+    #[inline(always)]
+    unsafe fn channels<
+        S: Simd,
+        const C: usize,
+        const K: usize,
+        const W10: usize,
+        const W4: usize,
+        const W1: usize,
+    >(
+        &mut self,
+        c0: usize,
+    ) {
+        let width = self.conv.out_width();
+        for lane in (0..INTERLEAVE).step_by(S::LANES) {
+            for row in 0..self.conv.in_height as usize {
+                let mut j = 0;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    while S::MANY_REGISTERS && width - j >= 10 {
+                        self.block::<S, C, 10, K, W10>((c0, row, j, lane));
+                        j += 10;
+                    }
+                    while width - j >= 4 {
+                        self.block::<S, C, 4, K, W4>((c0, row, j, lane));
+                        j += 4;
+                    }
+                    while width > j {
+                        self.block::<S, C, 1, K, W1>((c0, row, j, lane));
+                        j += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn all<S: Simd, const K: usize, const W10: usize, const W4: usize, const W1: usize>(mut self) {
+        let channels = self.conv.in_channels as usize;
+        let mut c = 0;
+        // SAFETY: `run` checked the lengths.
+        unsafe {
+            while S::MANY_REGISTERS && channels - c >= 2 {
+                self.channels::<S, 2, K, W10, W4, W1>(c);
+                c += 2;
+            }
+            while channels > c {
+                self.channels::<S, 1, K, W10, W4, W1>(c);
+                c += 1;
+            }
+        }
+    }
+}
+
+impl Scatter<'_> {
+    /// Kernel sides that [`Scatter`] knows.
+    pub const SIDES: [u32; 2] = [3, 5];
+}
+
+impl Kernel for Scatter<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let conv = self.conv;
+        assert!(conv.padding == 0 && conv.stride == 1);
+        assert_eq!(self.dx.len(), conv.in_len() * INTERLEAVE);
+        assert_eq!(self.dy.len(), conv.out_len() * INTERLEAVE);
+        assert_eq!(self.weight.len(), conv.weight_len());
+        match conv.kernel {
+            3 => self.all::<S, 3, 12, 6, 3>(),
+            5 => self.all::<S, 5, 14, 8, 5>(),
+            side => unreachable!("no kernel of side {side}"),
+        }
+    }
+}
+
+/// `dweight[o, l] = sum_{i, j, lanes} dy[o, i, j] x[i, j + l]`: a row of `K` taps of a convolution's
+/// weight gradient, stride 1. A window of `x` slides through the registers.
+pub struct SlidingProducts<'a> {
+    pub outputs: usize,
+    pub taps: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// [outputs, rows, columns]
+    pub dy: &'a [f32],
+    pub x: &'a [f32],
+    pub x_row: usize,
+    pub dweight: &'a mut [f32],
+    pub dweight_output: usize,
+}
+
+impl SlidingProducts<'_> {
+    /// Kernel sides that it knows.
+    pub const SIDES: [u32; 2] = [3, 5];
+
+    fn check(&self) {
+        if self.outputs == 0 || self.rows == 0 || self.columns == 0 {
+            return;
+        }
+        assert!(self.outputs * self.rows * self.columns * INTERLEAVE <= self.dy.len());
+        let last = (self.rows - 1) * self.x_row + (self.columns + self.taps - 1) * INTERLEAVE;
+        assert!(last <= self.x.len());
+        assert!((self.outputs - 1) * self.dweight_output + self.taps <= self.dweight.len());
+    }
+
+    /// # Safety
+    /// `check` passed, and the block lies within the outputs.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const O: usize, const K: usize>(&mut self, o0: usize) {
+        let plane = self.rows * self.columns * INTERLEAVE;
+        let mut totals = [[0f32; K]; O];
+        // SAFETY: all places are at most those that `check` looked at.
+        unsafe {
+            for lane in (0..INTERLEAVE).step_by(S::LANES) {
+                let mut sums = [[S::splat(0.0); K]; O];
+                for i in 0..self.rows {
+                    let mut x = self.x.as_ptr().add(i * self.x_row + lane);
+                    let mut dy = self.dy.as_ptr().add(o0 * plane + i * self.columns * INTERLEAVE + lane);
+                    let mut window = [S::splat(0.0); K];
+                    for l in 0..K - 1 {
+                        window[l] = S::load(x);
+                        x = x.add(INTERLEAVE);
+                    }
+                    let mut left = self.columns;
+                    while left > 0 {
+                        // The newest value goes where the oldest was; after K columns all is as before.
+                        for turn in 0..K {
+                            if turn < left {
+                                window[(turn + K - 1) % K] = S::load(x);
+                                x = x.wrapping_add(INTERLEAVE);
+                                for o in 0..O {
+                                    let gradient = S::load(dy.add(o * plane));
+                                    for l in 0..K {
+                                        let value = window[(turn + l) % K];
+                                        sums[o][l] = S::multiply_add(gradient, value, sums[o][l]);
+                                    }
+                                }
+                                dy = dy.wrapping_add(INTERLEAVE);
+                            }
+                        }
+                        left = left.saturating_sub(K);
+                    }
+                }
+                for o in 0..O {
+                    for l in 0..K {
+                        totals[o][l] += S::sum(sums[o][l]);
+                    }
+                }
+            }
+            for (o, row) in totals.iter().enumerate() {
+                for (l, &total) in row.iter().enumerate() {
+                    *self.dweight.get_unchecked_mut((o0 + o) * self.dweight_output + l) += total;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn all<S: Simd, const K: usize>(mut self) {
+        let mut o = 0;
+        // SAFETY: `run` checked.
+        unsafe {
+            while S::MANY_REGISTERS && self.outputs - o >= 4 {
+                self.block::<S, 4, K>(o);
+                o += 4;
+            }
+            while self.outputs - o >= 2 {
+                self.block::<S, 2, K>(o);
+                o += 2;
+            }
+            if self.outputs > o {
+                self.block::<S, 1, K>(o);
+            }
+        }
+    }
+}
+
+impl Kernel for SlidingProducts<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        self.check();
+        match self.taps {
+            3 => self.all::<S, 3>(),
+            5 => self.all::<S, 5>(),
+            taps => unreachable!("no kernel of side {taps}"),
+        }
+    }
+}
+
+/// `dweight[o, q] = sum_n dy[n, first + o] x[n, q]`: some rows of a dense layer's weight gradient.
+///
+/// Here a lane works on an input of its own, so that no sum runs across lanes: `x` is turned first.
+pub struct GradientRows<'a> {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub first: usize,
+    pub x: &'a [f32],
+    pub dy: &'a [f32],
+    pub dweight: &'a mut [f32],
+    pub accumulate: bool,
+    /// Room for [`PANEL`] inputs of every image.
+    pub panel: &'a mut [f32],
+}
+
+/// Inputs of a panel of turned values.
+pub const PANEL: usize = 2 * INTERLEAVE;
+
+impl GradientRows<'_> {
+    /// `O` rows by `PANEL` inputs; `panel` holds [images, `PANEL`].
+    ///
+    /// # Safety
+    /// The rows lie within `dweight` and `dy`.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const O: usize, const Q: usize>(
+        &mut self,
+        o0: usize,
+        (q0, at): (usize, usize),
+        panel: &[f32],
+    ) {
+        let mut sums = [[S::splat(0.0); Q]; O];
+        for (group, x) in panel.as_chunks::<{ INTERLEAVE * PANEL }>().0.iter().enumerate() {
+            let start = (group * self.outputs + self.first + o0) * INTERLEAVE;
+            // SAFETY: the caller's promise; `x` has `PANEL` inputs of 16 images.
+            unsafe {
+                let dy = self.dy.as_ptr().add(start);
+                for n in 0..INTERLEAVE {
+                    let x = x.as_ptr().add(n * PANEL + at);
+                    let mut values = [S::splat(0.0); Q];
+                    for q in 0..Q {
+                        values[q] = S::load(x.add(q * S::LANES));
+                    }
+                    for o in 0..O {
+                        let gradient = S::splat(*dy.add(o * INTERLEAVE + n));
+                        for q in 0..Q {
+                            sums[o][q] = S::multiply_add(gradient, values[q], sums[o][q]);
+                        }
+                    }
+                }
+            }
+        }
+        for (o, sums) in sums.iter().enumerate() {
+            let mut row = [0.0; PANEL];
+            for (q, &sum) in sums.iter().enumerate() {
+                // SAFETY: `Q` vectors are at most a panel.
+                unsafe { S::store(row.as_mut_ptr().add(q * S::LANES), sum) };
+            }
+            let count = (Q * S::LANES).min(self.inputs - q0);
+            let to = &mut self.dweight[(o0 + o) * self.inputs + q0..][..count];
+            for (to, &value) in to.iter_mut().zip(&row) {
+                *to = if self.accumulate { *to + value } else { value };
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`GradientRows::block`].
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const O: usize, const Q: usize>(
+        &mut self,
+        o0: &mut usize,
+        rows: usize,
+        q0: usize,
+        panel: &[f32],
+    ) {
+        while rows - *o0 >= O {
+            let mut at = 0;
+            while at < PANEL && q0 + at < self.inputs {
+                // SAFETY: the caller's promise.
+                unsafe { self.block::<S, O, Q>(*o0, (q0 + at, at), panel) };
+                at += Q * S::LANES;
+            }
+            *o0 += O;
+        }
+    }
+}
+
+impl Kernel for GradientRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self) {
+        let rows = self.dweight.len() / self.inputs;
+        let groups = self.x.len() / (self.inputs * INTERLEAVE);
+        assert!(self.first + rows <= self.outputs);
+        assert_eq!(self.dy.len(), groups * self.outputs * INTERLEAVE);
+        assert_eq!(self.panel.len(), groups * INTERLEAVE * PANEL);
+        let x = lanes(self.x);
+        let panel = std::mem::take(&mut self.panel);
+        for q0 in (0..self.inputs).step_by(PANEL) {
+            for (group, panel) in panel.chunks_exact_mut(INTERLEAVE * PANEL).enumerate() {
+                for at in (0..PANEL).step_by(INTERLEAVE) {
+                    // Behind the last input the panel holds zeros.
+                    let mut block = [[0.0; INTERLEAVE]; INTERLEAVE];
+                    let first = (q0 + at).min(self.inputs);
+                    let left = (self.inputs - first).min(INTERLEAVE);
+                    block[..left].copy_from_slice(&x[group * self.inputs + first..][..left]);
+                    // SAFETY: 16 rows of a panel, 16 columns from `at` on.
+                    unsafe { S::transpose(&block, panel[at..].as_mut_ptr(), PANEL) };
+                }
+            }
+            let mut o = 0;
+            // SAFETY: checked above.
+            unsafe {
+                if S::MANY_REGISTERS {
+                    self.rows::<S, 12, 2>(&mut o, rows, q0, panel);
+                }
+                self.rows::<S, 4, 2>(&mut o, rows, q0, panel);
+                self.rows::<S, 1, 2>(&mut o, rows, q0, panel);
             }
         }
     }

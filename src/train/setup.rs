@@ -26,11 +26,13 @@ pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) ->
         let Some(tensor) = executor.plan().tensor(&name) else { break };
         let mut packed = Vec::with_capacity(tensor.view.len);
         for image in images.by_ref().take(tensor.shape[0]) {
-            packed.extend(image.chunks(4).map(|bytes| {
+            let (whole, rest) = image.as_chunks::<4>();
+            packed.extend(whole.iter().map(|&bytes| u32::from_le_bytes(bytes)));
+            if !rest.is_empty() {
                 let mut word = [0; 4];
-                word[..bytes.len()].copy_from_slice(bytes);
-                u32::from_le_bytes(word)
-            }));
+                word[..rest.len()].copy_from_slice(rest);
+                packed.push(u32::from_le_bytes(word));
+            }
         }
         debug_assert_eq!(packed.len() % words(pixels), 0);
         executor.write_words(&name, &packed)?;
