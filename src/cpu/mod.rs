@@ -15,6 +15,7 @@ mod executor;
 mod gather;
 mod head;
 mod memory;
+mod objective;
 mod pool2d;
 mod products;
 mod real;
@@ -22,6 +23,7 @@ mod reduce;
 mod rows;
 mod scratch;
 pub mod simd;
+mod trunk;
 
 use crate::ops::{self, Step};
 
@@ -66,9 +68,11 @@ functions! {
     distance::Distance { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
+    objective::Objective { with_head, without_head }
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    trunk::Trunk { forward, backward, update }
 }
 
 /// Overwrites `to` with `values`, or adds them.
