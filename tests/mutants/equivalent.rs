@@ -52,6 +52,7 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("distance.forward", "sum <= squared_floor", "sum < squared_floor", MEET),
     entry("head.forward", "z >= 0.0", "z > 0.0", MEET),
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
 ];
 
 impl std::fmt::Display for Equivalent {
