@@ -56,6 +56,8 @@ const LANES: u32 = 256u;
 const MEMORY: u32 = 4032u;
 // The largest kernel.
 const TAPS: u32 = 8u;
+// No place.
+const OUTSIDE: u32 = 0xffffffffu;
 // Lanes that share a row of a dense weight: a whole sector of memory.
 const SHARERS: u32 = 8u;
 
@@ -229,14 +231,14 @@ fn activation_gradient(y: f32, dy: f32) -> f32 {
     return dy * (y * (1.0 - y));
 }
 
-// Place in a layer's input of element `e` of its padded planes, or more than there are elements.
+// Place in a layer's input of element `e` of its padded planes, or OUTSIDE.
 fn unpadded(c: Conv, e: u32) -> u32 {
     let plane = e / (c.full_height * c.full_width);
     // Above and left of the input these wrap to large numbers.
     let row = e / c.full_width % c.full_height - c.padding;
     let column = e % c.full_width - c.padding;
     let at = (plane * c.height + row) * c.width + column;
-    return select(0xffffffffu, at, row < c.height && column < c.width);
+    return select(OUTSIDE, at, row < c.height && column < c.width);
 }
 
 fn full_len(c: Conv) -> u32 {
@@ -253,7 +255,7 @@ fn load_image(m: u32, lane: u32) {
     for (var e = lane; e < full_len(c); e += LANES) {
         let at = unpadded(c, e);
         var value = 0.0;
-        if (at < pixels) {
+        if (at != OUTSIDE) {
             value = f32((data[first_word + at / 4u] >> (8u * (at % 4u))) & 0xffu) / 255.0;
         }
         memory[e] = value;
@@ -391,7 +393,7 @@ fn forward(
     for (var e = lane; e < full_len(second); e += LANES) {
         let at = unpadded(second, e);
         var value = 0.0;
-        if (at < second.channels * second.height * second.width) {
+        if (at != OUTSIDE) {
             value = saved[row + first.pooled + at];
         }
         memory[e] = value;
@@ -630,7 +632,7 @@ fn backward(
     for (var e = lane; e < full_len(second); e += LANES) {
         let at = unpadded(second, e);
         var value = 0.0;
-        if (at < second.channels * second.height * second.width) {
+        if (at != OUTSIDE) {
             value = kept[saved_row(m) + first.pooled + at];
         }
         memory[e] = value;

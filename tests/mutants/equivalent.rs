@@ -16,6 +16,7 @@ const TWICE: &str = "the workgroup too many repeats the last one's result";
 const AGAIN: &str = "the store is guarded again";
 const MEET: &str = "both sides agree where they meet";
 const BELOW: &str = "the term is smaller than a rounding of the result";
+const NOBODY: &str = "the grid ends there";
 const RACE: &str = "a race that this adapter always decides well: it runs the lanes in order";
 
 const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &'static str) -> Equivalent {
@@ -52,6 +53,7 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("distance.forward", "sum <= squared_floor", "sum < squared_floor", MEET),
     entry("head.forward", "z >= 0.0", "z > 0.0", MEET),
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("trunk.scalar_gradient", "at < 64u", "at <= 64u", NOBODY),
     entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
 ];
 
