@@ -19,21 +19,6 @@ const TANH: u32 = 1u;
 @group(1) @binding(3) var<storage, read> dy: array<f32>;
 @group(1) @binding(4) var<storage, read_write> dx: array<f32>;
 
-// The built-in is NaN for large arguments on some adapters and poor near 0 on most.
-fn safe_tanh(value: f32) -> f32 {
-    let size = abs(value);
-    let t = exp(-2.0 * size);
-    let square = size * size;
-    let series = size * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
-    return sign(value) * select((1.0 - t) / (1.0 + t), series, size < 0.1);
-}
-
-fn sigmoid(value: f32) -> f32 {
-    // The exponent is never positive, so nothing overflows.
-    let t = exp(-abs(value));
-    return select(t, 1.0, value >= 0.0) / (1.0 + t);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn forward(
     @builtin(workgroup_id) group_id: vec3u,

@@ -4,6 +4,7 @@
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
 mod build;
+mod fused;
 pub(crate) mod liveness;
 mod phases;
 mod subnet;
@@ -11,7 +12,7 @@ mod subnet;
 use crate::data::Shape;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
-pub use build::build;
+pub use build::{build, build_first};
 pub use phases::NORM_EPS;
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
@@ -149,12 +150,16 @@ impl Default for AdamOptions {
 pub enum PlanKind {
     /// One launch for every function of every op: what other kinds are held to.
     Unfused,
+    /// Whole stretches in workgroup memory, an image to a workgroup: four launches, for hardware and small
+    /// networks.
+    Fused,
 }
 
 impl PlanKind {
     pub fn name(self) -> &'static str {
         match self {
             PlanKind::Unfused => "unfused",
+            PlanKind::Fused => "fused",
         }
     }
 }
@@ -190,6 +195,8 @@ pub enum PlanError {
     TooLong { op: &'static str, entry: &'static str, layer: String, iterations: u64 },
     #[error("layer {layer} does not fit its input of {input:?}: {why}")]
     Layer { layer: String, input: Shape, why: String },
+    #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
+    Unfusable { what: String, why: String },
     #[error("a batch of {pairs} pairs is too small: {why}")]
     Batch { pairs: usize, why: &'static str },
 }

@@ -30,20 +30,25 @@ fn the_main_job_learns_glyphs() {
 
 #[test]
 fn launches_are_those_of_the_plan() {
-    let mut adapters = vec!["cpu"];
-    if has_vulkan() {
-        adapters.push("vulkan");
-    }
-    for adapter in adapters {
+    let vulkan = has_vulkan();
+    for (adapter, kind) in [("cpu", "auto"), ("cpu", "fused"), ("vulkan", "auto"), ("vulkan", "fused")] {
+        if adapter == "vulkan" && !vulkan {
+            continue;
+        }
         let parent = tempfile::tempdir().unwrap();
-        let arguments = ["--adapter", adapter, "--epochs", "1", "--max-steps", "7", "--batch-size", "8"];
-        let (_, summary) = train(parent.path(), "run", &arguments);
-        let plan = run(&["plan", "--json", "--adapter", adapter, "--batch-size", "8"]);
+        let both = ["--adapter", adapter, "--plan", kind, "--batch-size", "8"];
+        let (_, summary) =
+            train(parent.path(), "run", &[&both[..], &["--epochs", "1", "--max-steps", "7"]].concat());
+        let plan = run(&[&["plan", "--json"], &both[..]].concat());
         let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
         let per_step = plan["launches_per_step"].as_u64().unwrap();
         assert_eq!(plan["steps"].as_array().unwrap().len() as u64, per_step);
         assert_eq!(summary["launches_per_step"].as_u64().unwrap(), per_step);
         assert_eq!(summary["train_launches"].as_u64().unwrap(), 7 * per_step, "{adapter}");
+        assert_eq!(summary["plan"], plan["plan"]);
+        if kind == "fused" {
+            assert_eq!((&summary["plan"], per_step), (&"fused".into(), 4), "{adapter}");
+        }
     }
 }
 
@@ -56,9 +61,11 @@ fn the_same_run_twice_gives_the_same_bits() {
         &["--adapter", "cpu", "--threads", "3"],
         &["--adapter", "vulkan"],
         &["--adapter", "vulkan"],
+        &["--adapter", "vulkan", "--plan", "fused"],
+        &["--adapter", "vulkan", "--plan", "fused"],
     ];
     let vulkan = has_vulkan();
-    let mut weights: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut weights: Vec<((&str, bool), Vec<u8>)> = Vec::new();
     for (number, arguments) in runs.iter().enumerate() {
         if arguments[1] == "vulkan" && !vulkan {
             continue;
@@ -66,10 +73,11 @@ fn the_same_run_twice_gives_the_same_bits() {
         let common = ["--epochs", "1", "--max-steps", "12", "--batch-size", "20", "--seed", "3"];
         let (folder, _) = train(parent.path(), &number.to_string(), &[*arguments, &common].concat());
         let bytes = std::fs::read(folder.join("best.safetensors")).unwrap();
-        if let Some((_, first)) = weights.iter().find(|(adapter, _)| *adapter == arguments[1]) {
+        let executor = (arguments[1], arguments.contains(&"fused"));
+        if let Some((_, first)) = weights.iter().find(|(other, _)| *other == executor) {
             assert!(*first == bytes, "{arguments:?} gave other bits");
         }
-        weights.push((arguments[1], bytes));
+        weights.push((executor, bytes));
     }
 }
 

@@ -9,10 +9,11 @@ use gpu_siamese::gpu::reflect::{self, Entry};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{
-    self, Access, BufferId, Constant, ITERATION_BUDGET, Layout, STEMS, Stem, Step, WORKGROUP,
+    self, Access, BufferId, Constant, FUSED_WORKGROUP, ITERATION_BUDGET, Layout, STEMS, Stem, Step,
+    WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{Phase, Plan, Slot};
+use gpu_siamese::plan::{Phase, Plan, PlanKind, Slot};
 use naga::back;
 
 mod common;
@@ -63,23 +64,27 @@ fn shaders_and_cpu_have_the_same_functions() {
 }
 
 #[test]
-fn every_stem_is_found_in_the_plan_of_the_main_job() {
-    let plan = plan();
-    let used: BTreeSet<_> = Plan::phases().iter().flat_map(|p| plan.steps(*p)).map(|step| step.op).collect();
+fn every_stem_is_found_in_a_plan_of_the_main_job() {
+    let used: BTreeSet<_> = steps_of_plans().into_iter().map(|step| step.op).collect();
     let known: BTreeSet<_> = STEMS.iter().map(|stem| stem.name).collect();
     assert_eq!(used, known);
 }
 
-fn plan() -> Plan {
-    let model = ModelOptions::default();
-    common::sn_lenet5(&model, Convention::Similarity, Layout::Plain, (8, 1), usize::MAX / 8)
+/// Steps of the main job's plans, of every kind.
+fn steps_of_plans() -> Vec<Step> {
+    let of_kind = |kind| {
+        let model = ModelOptions::default();
+        let convention = Convention::Similarity;
+        let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
+        Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect::<Vec<_>>()
+    };
+    [PlanKind::Unfused, PlanKind::Fused].into_iter().flat_map(of_kind).collect()
 }
 
-/// Steps of the main job's plan and of all cases.
+/// Steps of the main job's plans and of all cases.
 fn steps() -> Vec<Step> {
-    let plan = plan();
-    let of_plan = Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec());
-    of_plan.chain(cases(Layout::Plain).into_iter().flat_map(|case| case.steps)).collect()
+    let of_cases = cases(Layout::Plain).into_iter().flat_map(|case| case.steps);
+    steps_of_plans().into_iter().chain(of_cases).collect()
 }
 
 fn stem_of(step: &Step) -> &'static Stem {
@@ -162,7 +167,8 @@ fn kernels_stay_within_default_limits() {
     for stem in STEMS {
         for entry in entries(stem) {
             let [x, y, z] = entry.workgroup_size;
-            assert_eq!((x as usize, y, z), (WORKGROUP, 1, 1), "{}.{}", stem.name, entry.name);
+            let known = [WORKGROUP, FUSED_WORKGROUP].contains(&(x as usize));
+            assert!(known && (y, z) == (1, 1), "{}.{}", stem.name, entry.name);
             assert!(x * y * z <= 256);
             assert!(entry.bindings.len() <= 8, "{}.{} binds {}", stem.name, entry.name, entry.bindings.len());
         }
@@ -177,6 +183,15 @@ fn kernels_stay_within_default_limits() {
             .sum();
         assert!(shared <= 16 << 10, "{} takes {shared} bytes of workgroup memory", stem.name);
     }
+}
+
+#[test]
+fn fused_shaders_and_their_ops_count_on_the_same_workgroup() {
+    for stem in STEMS.iter().filter(|stem| stem.wgsl.contains("LANES")) {
+        assert!(stem.wgsl.contains(&format!("const LANES: u32 = {FUSED_WORKGROUP}u;")), "{}", stem.name);
+    }
+    let trunk = STEMS.iter().find(|stem| stem.name == "trunk").unwrap();
+    assert!(trunk.wgsl.contains(&format!("const MEMORY: u32 = {}u;", trunk::MEMORY)));
 }
 
 #[test]

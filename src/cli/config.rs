@@ -56,6 +56,8 @@ pub enum PlanChoice {
     Auto,
     /// One launch for every function of every op
     Unfused,
+    /// Four launches a step, an image to a workgroup: for hardware
+    Fused,
 }
 
 /// Everything needed to repeat a run.

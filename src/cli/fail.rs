@@ -72,7 +72,9 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) | Failure::Model(_) => 2,
-            Failure::Plan(PlanError::TooLarge { .. } | PlanError::TooLong { .. }) => 7,
+            Failure::Plan(
+                PlanError::TooLarge { .. } | PlanError::TooLong { .. } | PlanError::Unfusable { .. },
+            ) => 7,
             Failure::Plan(_) => 2,
             Failure::Adapter(_) => 4,
             Failure::Memory { .. } => 7,

@@ -68,10 +68,13 @@ impl Target {
         }
     }
 
-    /// The kind of plan: `auto` follows from what the adapter is, never from timing.
-    fn plan_kind(&self, choice: PlanChoice) -> PlanKind {
+    /// The kinds of plan to try, best first: `auto` follows from what the adapter is, never from timing.
+    fn plan_kinds(&self, choice: PlanChoice) -> &'static [PlanKind] {
+        let hardware = matches!(self, Target::Gpu(device) if !device.info.software);
         match choice {
-            PlanChoice::Auto | PlanChoice::Unfused => PlanKind::Unfused,
+            PlanChoice::Auto if hardware => &[PlanKind::Fused, PlanKind::Unfused],
+            PlanChoice::Auto | PlanChoice::Unfused => &[PlanKind::Unfused],
+            PlanChoice::Fused => &[PlanKind::Fused],
         }
     }
 
@@ -81,8 +84,8 @@ impl Target {
     /// No such model, or one that does not fit.
     pub fn plan(&self, config: &Config, input: Shape, capacity: Capacity) -> Result<Plan, Failure> {
         let network = model::network(&config.model, input, &config.model_options())?;
-        let options = PlanOptions {
-            kind: self.plan_kind(config.plan),
+        let options = |kind| PlanOptions {
+            kind,
             batch_size: config.batch_size,
             convention: config.convention(),
             margin: config.margin,
@@ -91,7 +94,7 @@ impl Target {
             max_binding: self.max_binding(),
             layout: self.layout(),
         };
-        Ok(plan::build(&network, &options)?)
+        Ok(plan::build_first(&network, self.plan_kinds(config.plan), options)?)
     }
 
     /// An executor of this plan.

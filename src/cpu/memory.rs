@@ -108,6 +108,23 @@ impl<'a, T> Io<'a, T> {
         self.writes.push(name, values);
     }
 
+    /// Operands from anywhere, for a part of a fused op.
+    pub(super) fn of<const R: usize, const W: usize>(
+        slot: Slot,
+        reads: [(&'static str, &'a [T]); R],
+        writes: [(&'static str, &'a mut [T]); W],
+    ) -> Self {
+        let mut io = Io::new(slot, 0);
+        reads.into_iter().for_each(|(name, values)| io.lend(name, values));
+        writes.into_iter().for_each(|(name, values)| io.lend_mut(name, values));
+        io
+    }
+
+    pub(super) fn with_words(mut self, name: &'static str, words: &'a [u32]) -> Self {
+        self.lend_words(name, words);
+        self
+    }
+
     /// # Panics
     /// If the step has no such operand: op and twin are held together by a test.
     pub fn read(&self, name: &str) -> &'a [T] {

@@ -15,6 +15,7 @@ mod executor;
 mod gather;
 mod head;
 mod memory;
+mod objective;
 mod pool2d;
 mod products;
 mod real;
@@ -24,6 +25,7 @@ mod schedule;
 mod scratch;
 pub mod simd;
 mod threads;
+mod trunk;
 
 use crate::ops::{self, Step};
 
@@ -68,9 +70,11 @@ functions! {
     distance::Distance { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
+    objective::Objective { with_head, without_head }
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    trunk::Trunk { forward, backward, update }
 }
 
 /// Overwrites `to` with `values`, or adds them.

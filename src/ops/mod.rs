@@ -12,12 +12,21 @@ pub mod dense;
 pub mod distance;
 pub mod gather;
 pub mod head;
+pub mod objective;
 pub mod pool2d;
 pub mod reduce;
 pub mod rows;
+pub mod trunk;
 
-/// Invocations in a workgroup of every kernel (`WORKGROUP` in `shaders/common.wgsl`).
+/// Invocations in a workgroup of a kernel (`WORKGROUP` in `shaders/common.wgsl`).
 pub const WORKGROUP: usize = 64;
+
+/// The same of kernels that give a workgroup a whole image or batch (`LANES` in their shaders): all that WebGPU
+/// grants, for what a workgroup does is one long wait.
+pub const FUSED_WORKGROUP: usize = 256;
+
+/// Tensors start at multiples of this many elements (256 bytes): every adapter's alignment.
+pub const TENSOR_ALIGN: usize = 64;
 
 /// Most loop iterations one invocation may run. llvmpipe, as Vulkan and as GL, silently stops an
 /// invocation after 65,535 iterations in total, so longer reductions are split over threads.
@@ -51,9 +60,11 @@ stems! {
     distance::Distance,
     gather::Gather,
     head::Head,
+    objective::Objective,
     pool2d::Pool2d,
     reduce::Reduce,
     rows::Rows,
+    trunk::Trunk,
 }
 
 /// Stem of the shared declarations that stand before every op's WGSL.

@@ -19,12 +19,14 @@ mod distance;
 pub mod faults;
 mod gather;
 mod head;
+mod objective;
 mod pool2d;
 mod reduce;
 mod rows;
 pub mod subject;
 pub mod trace;
 pub mod training;
+mod trunk;
 
 use crate::ops::Layout;
 
@@ -47,6 +49,8 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         adam::cases,
         reduce::cases,
         rows::cases,
+        trunk::cases,
+        objective::cases,
     ]
     .iter()
     .flat_map(|cases| cases(layout))

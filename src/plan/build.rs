@@ -7,15 +7,13 @@
 
 use super::subnet::Stage;
 use super::{
-    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanOptions, Role, Tensor, liveness,
+    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
+    liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::gather::words;
-use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
-
-/// Tensors start at multiples of this many elements (256 bytes): every adapter's alignment.
-pub(super) const ALIGN: usize = 64;
+use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Pairs scored in one step, at most.
 const SCORE_BATCH: usize = 1024;
@@ -70,6 +68,20 @@ pub fn build(network: &Network, options: &PlanOptions) -> Result<Plan, PlanError
     builder.plan(network)
 }
 
+/// The plan of the first kind that fits, with the options for it.
+///
+/// # Errors
+/// Those of the last kind.
+pub fn build_first(
+    network: &Network,
+    kinds: &[PlanKind],
+    options: impl Fn(PlanKind) -> PlanOptions,
+) -> Result<Plan, PlanError> {
+    let (last, others) = kinds.split_last().unwrap_or((&PlanKind::Unfused, &[]));
+    let fitting = others.iter().find_map(|&kind| build(network, &options(kind)).ok());
+    fitting.map_or_else(|| build(network, &options(*last)), Ok)
+}
+
 impl Builder<'_> {
     fn plan(&mut self, network: &Network) -> Result<Plan, PlanError> {
         let options = self.options;
@@ -111,8 +123,13 @@ impl Builder<'_> {
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
-        let mut train = self.train_steps(network, &windows, &fixed, piece, features)?;
-        let mut embed = self.embed_steps(network, &windows, &fixed, embed_batch, features)?;
+        let [mut train, mut embed] = match options.kind {
+            PlanKind::Unfused => [
+                self.train_steps(network, &windows, &fixed, piece, features)?,
+                self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
+            ],
+            PlanKind::Fused => self.fused_steps(network, &windows, &fixed, embed_batch)?,
+        };
         let mut score = self.score_steps(network, &fixed, score_batch, features);
         self.share_memory([&mut train, &mut embed, &mut score]);
         self.check(&[&train, &embed, &score])?;

@@ -1,7 +1,7 @@
 //! The three phases of a plan: training, embedding, scoring.
 
 use super::PlanError;
-use super::build::{ALIGN, Builder, Fixed, Steps};
+use super::build::{Builder, Fixed, Steps};
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::adam::{Adam, AdamViews};
@@ -11,13 +11,13 @@ use crate::ops::distance::Distance;
 use crate::ops::gather::Gather;
 use crate::ops::head::Head;
 use crate::ops::rows::Rows;
-use crate::ops::{Layout, Step, View};
+use crate::ops::{Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Squared distance below which the gradient is 0 (equation 1 with its clamp).
-const SQUARED_FLOOR: f32 = 1e-7;
+pub(super) const SQUARED_FLOOR: f32 = 1e-7;
 /// The head's norm, as PyTorch's defaults.
 pub const NORM_EPS: f32 = 1e-5;
-const NORM_MOMENTUM: f32 = 0.1;
+pub(super) const NORM_MOMENTUM: f32 = 0.1;
 
 impl Builder<'_> {
     /// Bytes to numbers: one launch for each window of the data set.

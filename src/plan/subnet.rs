@@ -1,6 +1,6 @@
 //! The subnet in a plan: shapes and parameters of its layers, its forward and its backward steps.
 
-use super::build::{ALIGN, Builder, Fixed, Steps};
+use super::build::{Builder, Fixed, Steps};
 use super::{Initial, Parameter, PlanError};
 use crate::data::Shape;
 use crate::model::{LayerKind, Network};
@@ -9,7 +9,7 @@ use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
 use crate::ops::pool2d::Pool2d;
 use crate::ops::reduce::Reduce;
-use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, View};
+use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, TENSOR_ALIGN as ALIGN, View};
 
 /// Partial convolution gradients that GPU threads share out: enough to fill a small GPU.
 const PARTS: usize = 32;

@@ -1,24 +1,33 @@
 use super::*;
-use crate::model::{ModelOptions, network};
+use crate::model::{Comparison, LayerKind, ModelOptions, Network, network};
+use crate::ops::activation::ActivationKind;
+use crate::ops::distance::DistanceKind;
 use crate::ops::{Access, contrastive::Convention};
 
+fn lenet(channels: usize, side: usize, options: &ModelOptions) -> Network {
+    network("sn-lenet5", Shape { channels, height: side, width: side }, options).unwrap()
+}
+
+fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout) -> PlanOptions {
+    PlanOptions {
+        kind,
+        batch_size,
+        convention: Convention::Similarity,
+        margin: 1.0,
+        adam: AdamOptions::default(),
+        capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
+        max_binding,
+        layout,
+    }
+}
+
 fn plan(batch_size: usize, max_binding: usize, layout: Layout) -> Result<Plan, PlanError> {
-    let input = Shape { channels: 1, height: 28, width: 28 };
-    let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
-    let capacity = Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 };
-    build(
-        &network,
-        &PlanOptions {
-            kind: PlanKind::Unfused,
-            batch_size,
-            convention: Convention::Similarity,
-            margin: 1.0,
-            adam: AdamOptions::default(),
-            capacity,
-            max_binding,
-            layout,
-        },
-    )
+    let network = lenet(1, 28, &ModelOptions::default());
+    build(&network, &options(PlanKind::Unfused, batch_size, max_binding, layout))
+}
+
+fn fused(network: &Network, batch_size: usize, max_binding: usize) -> Result<Plan, PlanError> {
+    build(network, &options(PlanKind::Fused, batch_size, max_binding, Layout::Plain))
 }
 
 #[test]
@@ -64,10 +73,65 @@ fn what_cannot_fit_is_refused() {
     assert!(matches!(plan(1, 1 << 20, Layout::Plain), Err(PlanError::Batch { pairs: 1, .. })));
 }
 
+#[test]
+fn a_fused_step_takes_four_launches_whatever_the_options() {
+    let l1 = Comparison { distance: DistanceKind::L1, head: false };
+    let other = ModelOptions { activation: ActivationKind::Tanh, comparison: l1, ..ModelOptions::default() };
+    for (channels, side, model, batch_size) in [
+        (1, 28, ModelOptions::default(), 64),
+        (1, 28, other, 3),
+        (3, 32, ModelOptions::default(), 64),
+        (3, 32, other, 1000),
+    ] {
+        let plan = fused(&lenet(channels, side, &model), batch_size, 1 << 27).unwrap();
+        assert_eq!(plan.train.len(), 4);
+        assert_eq!(plan.options.kind.name(), "fused");
+        let workgroups: Vec<_> = plan.train.iter().map(|step| step.workgroups).collect();
+        assert_eq!(workgroups[..3], [2 * batch_size, 1, 2 * batch_size]);
+    }
+}
+
+#[test]
+fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
+    let good = lenet(1, 28, &ModelOptions::default());
+    let changed = |number: usize, kind| {
+        let mut network = good.clone();
+        network.layers[number].kind = kind;
+        network
+    };
+    let conv = |out_channels, kernel, padding| LayerKind::Conv2d { out_channels, kernel, stride: 1, padding };
+    for (network, name, part) in [
+        (changed(3, conv(16, 9, 0)), "conv2", "kernel"),
+        (changed(0, conv(6, 3, 3)), "conv1", "padding"),
+        (changed(0, conv(40, 5, 2)), "conv2", "activations"),
+        (changed(6, LayerKind::Dense { outputs: 1500 }), "fc1", "vectors"),
+        (changed(9, LayerKind::Activation(ActivationKind::Tanh)), "sn-lenet5", "one kind"),
+        (changed(7, LayerKind::Dense { outputs: 4 }), "sn-lenet5", "layers"),
+    ] {
+        let error = fused(&network, 8, 1 << 27).unwrap_err();
+        let PlanError::Unfusable { what, why } = &error else { panic!("{error}") };
+        assert!(what == name && why.contains(part), "{error}");
+    }
+    // Data set and activations that take several bindings.
+    assert!(matches!(fused(&good, 8, 64 << 10), Err(PlanError::Unfusable { .. })));
+    assert!(matches!(fused(&good, 64, 1 << 20), Err(PlanError::TooLarge { .. })));
+    let auto = |max_binding| {
+        let kinds = [PlanKind::Fused, PlanKind::Unfused];
+        build_first(&good, &kinds, |kind| options(kind, 64, max_binding, Layout::Plain)).unwrap().options.kind
+    };
+    assert_eq!((auto(1 << 20), auto(1 << 27)), (PlanKind::Unfused, PlanKind::Fused));
+}
+
 /// A value must stay where it is until its last reader has run.
 #[test]
 fn shared_memory_overwrites_nothing_that_is_still_read() {
-    let plan = plan(9, 64 << 10, Layout::Plain).unwrap();
+    for plan in [plan(9, 64 << 10, Layout::Plain), fused(&lenet(1, 28, &ModelOptions::default()), 9, 1 << 27)]
+    {
+        nothing_is_overwritten(&plan.unwrap());
+    }
+}
+
+fn nothing_is_overwritten(plan: &Plan) {
     // The buffers hold one tensor at a time: follow who wrote what each step reads.
     for phase in Plan::phases() {
         let mut written_by: std::collections::HashMap<usize, (usize, usize)> = Default::default();

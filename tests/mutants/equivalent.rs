@@ -16,6 +16,7 @@ const TWICE: &str = "the workgroup too many repeats the last one's result";
 const AGAIN: &str = "the store is guarded again";
 const MEET: &str = "both sides agree where they meet";
 const BELOW: &str = "the term is smaller than a rounding of the result";
+const NOBODY: &str = "the grid ends there";
 const RACE: &str = "a race that this adapter always decides well: it runs the lanes in order";
 
 const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &'static str) -> Equivalent {
@@ -24,9 +25,9 @@ const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &
 
 pub const EQUIVALENT: &[Equivalent] = &[
     entry("common.workgroup_sum", "lane < width", "lane <= width", RACE),
-    entry("activation.safe_tanh", "15.0 - square * (17", "15.0 + square * (17", BELOW),
-    entry("activation.safe_tanh", "size < 0.1", "size <= 0.1", MEET),
-    entry("activation.sigmoid", "value >= 0.0", "value > 0.0", MEET),
+    entry("common.safe_tanh", "15.0 - square * (17", "15.0 + square * (17", BELOW),
+    entry("common.safe_tanh", "size < 0.1", "size <= 0.1", MEET),
+    entry("common.sigmoid", "value >= 0.0", "value > 0.0", MEET),
     entry("batch_norm.forward", "channels - 1u", "channels + 1u", CLAMP),
     entry("batch_norm.backward_weight", "channels - 1u", "channels + 1u", CLAMP),
     entry("batch_norm.backward_weight", "lane == 0u", "lane != 0u", LANES),
@@ -52,6 +53,8 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("distance.forward", "sum <= squared_floor", "sum < squared_floor", MEET),
     entry("head.forward", "z >= 0.0", "z > 0.0", MEET),
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("trunk.scalar_gradient", "at < 64u", "at <= 64u", NOBODY),
+    entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
 ];
 
 impl std::fmt::Display for Equivalent {
