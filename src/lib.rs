@@ -9,11 +9,12 @@
 //! | [`executor`] | the trait of what runs a plan |
 //! | [`cpu`], [`gpu`] | the two that do |
 //! | [`train`], [`eval`] | the loop over epochs; what a trained network is worth |
+//! | [`report`] | the page of a run: curves, pairs as pictures, tables |
 //! | [`parity`] | whether an executor computes what the reference computes |
 //! | [`cli`] | the command line, one file per subcommand |
 //!
 //! Imports point down this list's floors and never back: `ops` and `data`; `model`; `plan`;
-//! `executor`; `cpu` and `gpu`; `eval`; `train`; `parity`; `cli`.
+//! `executor`; `cpu` and `gpu`; `eval`; `train`; `report` and `parity`; `cli`.
 //!
 //! The shortest complete example trains on the built-in glyphs for a few steps:
 //!
@@ -67,4 +68,5 @@ pub mod model;
 pub mod ops;
 pub mod parity;
 pub mod plan;
+pub mod report;
 pub mod train;

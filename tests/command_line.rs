@@ -26,6 +26,9 @@ fn the_main_job_learns_glyphs() {
     assert_eq!(steps.lines().count(), 600);
     let last: Value = serde_json::from_str(steps.lines().last().unwrap()).unwrap();
     assert_eq!((&last["step"], &last["epoch"]), (&600.into(), &2.into()));
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains(&format!("{accuracy:.2}\u{a0}%")) && page.contains("Histogram by class"));
+    assert!(page.contains("gpu-siamese train <span>--adapter cpu</span> <span>--epochs 2</span>"));
 }
 
 #[test]
@@ -295,6 +298,8 @@ fn an_interrupted_run_is_saved() {
     let summary: Value =
         serde_json::from_slice(&std::fs::read(folder.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["interrupted"], true);
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("The run was interrupted after") && page.contains("Loss by epoch"));
     let last = std::fs::read(folder.join("last.safetensors")).unwrap();
     assert!(safetensors::SafeTensors::deserialize(&last).unwrap().tensor("fc1.weight.first_moment").is_ok());
 }

@@ -265,3 +265,15 @@ fn translate(step: &Step) {
     .unwrap_or_else(|error| panic!("{name}, GLSL: {error}"));
     assert!(glsl.contains("void main()"));
 }
+
+/// A page is made of figures: whoever has them can make it, on any device and from any program.
+#[test]
+fn the_report_knows_neither_devices_nor_the_command_line() {
+    for stem in stems_in("src/report", ".rs") {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report").join(stem).with_extension("rs");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for module in ["cli", "cpu", "gpu", "parity"] {
+            assert!(!text.contains(&format!("crate::{module}")), "{} imports {module}", path.display());
+        }
+    }
+}

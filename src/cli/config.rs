@@ -161,11 +161,8 @@ impl Config {
     /// # Errors
     /// If the two do not make one configuration, which no flag can cause.
     pub fn overridden(&self, flags: &Config, matches: &clap::ArgMatches) -> Result<Self, Failure> {
-        let table = |config: &Config| {
-            toml::Table::try_from(config).map_err(|error| Failure::Usage(error.to_string()))
-        };
-        let mut merged = table(self)?;
-        for (key, value) in table(flags)? {
+        let mut merged = self.table()?;
+        for (key, value) in flags.table()? {
             if matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine) {
                 merged.insert(key, value);
             }
@@ -178,10 +175,7 @@ impl Config {
     /// # Errors
     /// Names the flags that differ and may not.
     pub fn check_resumed(&self, began: &Config) -> Result<(), Failure> {
-        let table = |config: &Config| {
-            toml::Table::try_from(config).map_err(|error| Failure::Usage(error.to_string()))
-        };
-        let (now, then) = (table(self)?, table(began)?);
+        let (now, then) = (self.table()?, began.table()?);
         let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
         let show = |table: &toml::Table, key| table.get(key).map_or("not set".into(), |v| v.to_string());
         let changed: Vec<String> = keys
@@ -196,6 +190,30 @@ impl Config {
             "{}; a resumed run keeps its settings: leave the flag out, or start a new run",
             changed.join("; ")
         )))
+    }
+
+    /// The command that repeats the run: every flag that has not its default.
+    ///
+    /// # Errors
+    /// If a path is no text.
+    pub fn command(&self) -> Result<String, Failure> {
+        let defaults = Config::default().table()?;
+        let mut command = "gpu-siamese train".to_string();
+        for (key, value) in self.table()?.iter().filter(|(key, value)| defaults.get(*key) != Some(*value)) {
+            command.push_str(&format!(" --{key}"));
+            match value {
+                // Flags without a value are off by default.
+                toml::Value::Boolean(_) => {}
+                toml::Value::String(text) => command.push_str(&format!(" {}", quoted(text))),
+                value => command.push_str(&format!(" {value}")),
+            }
+        }
+        Ok(command)
+    }
+
+    /// Settings by flag; those without a value are left out.
+    fn table(&self) -> Result<toml::Table, Failure> {
+        toml::Table::try_from(self).map_err(|error| Failure::Usage(error.to_string()))
     }
 
     /// The same settings with paths that hold from every folder.
@@ -262,5 +280,36 @@ impl Config {
             pool: self.pool,
             comparison: Comparison { distance: self.distance, head },
         }
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_has_what_differs_from_the_defaults() {
+        assert_eq!(Config::default().command().unwrap(), "gpu-siamese train");
+        let config = Config {
+            data_dir: Some("it's here".into()),
+            lr: 0.002,
+            loss: Loss::Hadsell,
+            batch_size: 32,
+            log_steps: true,
+            ..Config::default()
+        };
+        let command = config.command().unwrap();
+        let flags: BTreeSet<&str> = command.split(" --").skip(1).collect();
+        let expected = [r"data-dir 'it'\''s here'", "lr 0.002", "loss hadsell", "batch-size 32", "log-steps"];
+        assert_eq!(flags, expected.into(), "{command}");
     }
 }

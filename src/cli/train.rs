@@ -14,6 +14,7 @@ use super::{Failure, print_json, say};
 use crate::data::{self, Dataset, Split};
 use crate::executor::Executor;
 use crate::plan::{Capacity, NORM_EPS, Plan};
+use crate::report::{self, Report};
 use crate::train::{
     self, Description, Outcome, Position, RunFolder, Schedule, Summary, Trainer, checkpoint, setup,
 };
@@ -96,7 +97,9 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
     let summary = outcome.summary(executor.as_ref(), &dataset, config.seed);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
-    report(&summary, &outcome, folder.path());
+    let page = page(&config, &dataset, &split, &summary, &outcome)?;
+    folder.write("report.html", page.as_bytes())?;
+    announce_end(&summary, &outcome, folder.path());
     if arguments.json {
         print_json(&summary)?;
     }
@@ -217,7 +220,27 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
     }
 }
 
-fn report(summary: &Summary, outcome: &Outcome, folder: &Path) {
+/// The page of the run.
+fn page(
+    config: &Config,
+    dataset: &Dataset,
+    split: &Split,
+    summary: &Summary,
+    outcome: &Outcome,
+) -> Result<String, Failure> {
+    let test = outcome.test.as_ref();
+    Ok(report::html(&Report {
+        summary,
+        epochs: &outcome.epochs,
+        dataset,
+        training_pairs: &data::pairs::training(&dataset.labels, split, config.seed, 1)?,
+        test_pairs: test.map_or(&[], |test| &test.pairs),
+        test_scores: test.map_or(&[], |test| &test.scores),
+        command: config.command()?,
+    }))
+}
+
+fn announce_end(summary: &Summary, outcome: &Outcome, folder: &Path) {
     if summary.interrupted {
         say(format_args!(
             "interrupted after step {}; everything is saved, go on with: gpu-siamese train --resume --run-dir {}",

@@ -1,0 +1,208 @@
+//! Loss and accuracy by epoch, training beside validation.
+
+use std::fmt::Write;
+
+use maud::{Markup, html};
+
+use super::axis::Axis;
+use super::{Report, number};
+use crate::train::EpochMetrics;
+
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 270.0;
+/// Edges of the area that holds the lines.
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 12.0;
+const TOP: f64 = 48.0;
+const BOTTOM: f64 = HEIGHT - 42.0;
+
+/// More points than these hide the line that they mark.
+const MOST_MARKS: usize = 30;
+
+pub fn section(report: &Report) -> Markup {
+    let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) else {
+        return html! {
+            section { h2 { "Learning" } p { "No epoch was completed, so there are no curves." } }
+        };
+    };
+    let of = |value: fn(&EpochMetrics) -> f64| report.epochs.iter().map(value).collect::<Vec<f64>>();
+    let epochs = Axis::epochs(first.epoch, last.epoch);
+    let numbers: Vec<u64> = report.epochs.iter().map(|metrics| metrics.epoch).collect();
+    let best = report.best();
+    let chart = |name, unit, training: Vec<f64>, validation: Vec<f64>, values| Chart {
+        name,
+        unit,
+        numbers: &numbers,
+        training,
+        validation,
+        epochs: &epochs,
+        values,
+        best: best.map(|best| best.epoch),
+    };
+    let (train, val) = (of(|metrics| metrics.train_loss), of(|metrics| metrics.val_loss));
+    let (_, highest) = range(train.iter().chain(&val));
+    // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
+    let highest = if highest > 0.0 { highest } else { 1.0 };
+    let loss = chart("Loss", "mean over pairs", train, val, Axis::around(0.0, highest));
+    let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
+    let (low, high) = range(train.iter().chain(&val));
+    // Less than a point between the edges would make mountains of nothing.
+    let low = low.min(high - 1.0).max(0.0);
+    let accuracy = chart("Accuracy", "% of pairs", train, val, Axis::around(low, high));
+    html! {
+        section {
+            h2 { "Learning" }
+            div.columns {
+                (loss.figure(|value| format!("{value:.4}")))
+                (accuracy.figure(number::percent))
+            }
+            @if best.is_some() {
+                p.caption {
+                    "The best epoch is the one with the highest validation accuracy; of several, that with "
+                    "the lower validation loss. Its weights are the ones tested."
+                }
+            }
+        }
+    }
+}
+
+/// Smallest and largest of the finite values.
+fn range<'a>(values: impl Iterator<Item = &'a f64>) -> (f64, f64) {
+    let finite = values.copied().filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+    if low <= high { (low, high) } else { (0.0, 1.0) }
+}
+
+struct Chart<'a> {
+    name: &'static str,
+    unit: &'static str,
+    /// Numbers of the epochs.
+    numbers: &'a [u64],
+    training: Vec<f64>,
+    validation: Vec<f64>,
+    epochs: &'a Axis,
+    values: Axis,
+    /// The epoch to mark.
+    best: Option<u64>,
+}
+
+impl Chart<'_> {
+    fn figure(&self, text: fn(f64) -> String) -> Markup {
+        let id = self.name.to_lowercase();
+        let description = self.description(text);
+        html! {
+            figure {
+                h3 { (self.name) " by epoch" }
+                svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
+                    aria-labelledby=(format!("{id}-title {id}-description")) {
+                    title id=(format!("{id}-title")) { (self.name) " by epoch, training and validation" }
+                    desc id=(format!("{id}-description")) { (description) }
+                    (self.frame())
+                    (self.best_mark())
+                    (self.line("training", &self.training, text))
+                    (self.line("validation", &self.validation, text))
+                }
+                figcaption { (description) }
+            }
+        }
+    }
+
+    /// The chart in words.
+    fn description(&self, text: fn(f64) -> String) -> String {
+        let ends = |values: &[f64]| match values {
+            [first, .., last] => format!("from {} to {}", text(*first), text(*last)),
+            [only] => text(*only),
+            [] => "nothing".into(),
+        };
+        format!("Training {}, validation {}.", ends(&self.training), ends(&self.validation))
+    }
+
+    fn x(&self, epoch: f64) -> f64 {
+        self.epochs.place(epoch, LEFT + 6.0, RIGHT - 6.0)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        self.values.place(value, BOTTOM, TOP)
+    }
+
+    /// Legend, grid and axes.
+    fn frame(&self) -> Markup {
+        let key = RIGHT - 172.0;
+        html! {
+            text.name x="0" y="12" { (self.name) ", " (self.unit) }
+            @for (class, x) in [("training", key), ("validation", key + 84.0)] {
+                line.(class) x1=(px(x)) x2=(px(x + 24.0)) y1="8" y2="8" {}
+                (mark(class, x + 12.0, 8.0, None))
+                text x=(px(x + 29.0)) y="12" { (class) }
+            }
+            @for &tick in &self.values.ticks {
+                line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(self.y(tick))) y2=(px(self.y(tick))) {}
+                text.tick x=(px(LEFT - 7.0)) y=(px(self.y(tick) + 4.0)) text-anchor="end" {
+                    (self.values.text(tick))
+                }
+            }
+            line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(BOTTOM)) y2=(px(BOTTOM)) {}
+            @for &tick in &self.epochs.ticks {
+                line.edge x1=(px(self.x(tick))) x2=(px(self.x(tick))) y1=(px(BOTTOM)) y2=(px(BOTTOM + 4.0)) {}
+                text.tick x=(px(self.x(tick))) y=(px(BOTTOM + 18.0)) text-anchor="middle" {
+                    (self.epochs.text(tick))
+                }
+            }
+            text.name x=(px((LEFT + RIGHT) / 2.0)) y=(px(HEIGHT - 4.0)) text-anchor="middle" { "epoch" }
+        }
+    }
+
+    fn best_mark(&self) -> Markup {
+        let Some(best) = self.best else { return html! {} };
+        let x = self.x(best as f64);
+        // Room for its words on the side where there is some.
+        let anchor = match (x - LEFT) / (RIGHT - LEFT) {
+            share if share < 0.2 => "start",
+            share if share > 0.8 => "end",
+            _ => "middle",
+        };
+        html! {
+            line.best x1=(px(x)) x2=(px(x)) y1=(px(TOP - 6.0)) y2=(px(BOTTOM)) {}
+            text.tick x=(px(x)) y=(px(TOP - 11.0)) text-anchor=(anchor) { "best epoch " (best) }
+        }
+    }
+
+    fn line(&self, class: &'static str, values: &[f64], text: fn(f64) -> String) -> Markup {
+        let points: Vec<(u64, f64)> =
+            self.numbers.iter().copied().zip(values.iter().copied()).filter(|(_, v)| v.is_finite()).collect();
+        let mut path = String::new();
+        for (index, &(epoch, value)) in points.iter().enumerate() {
+            let command = if index == 0 { 'M' } else { 'L' };
+            // Writing to a string cannot fail.
+            let _ = write!(path, "{command}{} {}", px(self.x(epoch as f64)), px(self.y(value)));
+        }
+        html! {
+            @if points.len() > 1 { path.(class) d=(path) {} }
+            @if points.len() <= MOST_MARKS {
+                @for &(epoch, value) in &points {
+                    (mark(class, self.x(epoch as f64), self.y(value),
+                        Some(format!("{class}, epoch {epoch}: {}", text(value)))))
+                }
+            }
+        }
+    }
+}
+
+/// A point: full and round for training, hollow and square for validation.
+fn mark(class: &str, x: f64, y: f64, words: Option<String>) -> Markup {
+    html! {
+        @if class == "training" {
+            circle.mark.(class) cx=(px(x)) cy=(px(y)) r="3.4" { @if let Some(words) = words { title { (words) } } }
+        } @else {
+            rect.mark.(class) x=(px(x - 3.1)) y=(px(y - 3.1)) width="6.2" height="6.2" {
+                @if let Some(words) = words { title { (words) } }
+            }
+        }
+    }
+}
+
+/// A length or position in a drawing, in its units.
+pub fn px(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
+}

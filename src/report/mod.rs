@@ -1,0 +1,202 @@
+//! The page of a run: what was trained, how it went, what the network sees, and how to repeat it.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`curves`] | loss and accuracy by epoch |
+//! | [`pairs`] | pairs as pictures: training pairs, test pairs, the most confident mistakes |
+//! | [`histogram`] | similarities by class, and what the threshold makes of them |
+//! | [`tables`] | every figure, every epoch, where it ran |
+//! | [`axis`], [`number`], [`picture`] | ticks; figures as text; bytes to an image in the page |
+//!
+//! One file, which needs no other and runs no script: styles, charts (SVG) and pictures (PNG) are in it.
+
+mod axis;
+mod curves;
+mod histogram;
+mod number;
+mod pairs;
+mod picture;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+use crate::data::{Dataset, Pair};
+use crate::eval::Score;
+use crate::train::{EpochMetrics, Summary};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Whatever is loaded from elsewhere, or run, is refused by the browser.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// Above this similarity a pair is called the same, as in the paper: the summary's accuracies are at
+/// one half, whatever threshold was chosen on the validation pairs for later use.
+const THRESHOLD: f64 = 0.5;
+
+/// Names longer than this many characters are set smaller in the headline.
+const LONG: usize = 16;
+
+/// What the page tells.
+pub struct Report<'a> {
+    pub summary: &'a Summary,
+    /// In order; empty where no epoch was completed.
+    pub epochs: &'a [EpochMetrics],
+    pub dataset: &'a Dataset,
+    /// The first of them are shown, so in the order in which they were trained.
+    pub training_pairs: &'a [Pair],
+    pub test_pairs: &'a [Pair],
+    /// One for each of `test_pairs`, in their order; empty where the run was not tested.
+    pub test_scores: &'a [Score],
+    /// What repeats the run, as one types it.
+    pub command: String,
+}
+
+impl Report<'_> {
+    /// Test pairs with what the network says of them.
+    fn tested(&self) -> impl Iterator<Item = (&Pair, &Score)> {
+        self.test_pairs.iter().zip(self.test_scores)
+    }
+
+    /// Test pairs told apart rightly at a threshold, in percent.
+    fn test_accuracy(&self, threshold: f64) -> f64 {
+        let hits = self.tested().filter(|(pair, score)| pair.same == called_same(score, threshold)).count();
+        100.0 * hits as f64 / self.tested().count().max(1) as f64
+    }
+
+    /// Why there is no test, as part of a sentence.
+    fn untested(&self) -> &'static str {
+        match (self.summary.interrupted, self.epochs.is_empty()) {
+            (true, _) => "the run was interrupted before its test",
+            (false, true) => "no epoch was completed",
+            (false, false) => "no test pairs were scored",
+        }
+    }
+
+    fn best(&self) -> Option<&EpochMetrics> {
+        self.epochs.iter().find(|metrics| metrics.epoch == self.summary.best_epoch)
+    }
+}
+
+fn called_same(score: &Score, threshold: f64) -> bool {
+    f64::from(score.similarity) > threshold
+}
+
+/// The page, as HTML. The same report gives the same bytes.
+#[must_use]
+pub fn html(report: &Report) -> String {
+    let Summary { model, dataset, .. } = report.summary;
+    markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (model) " on " (dataset) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (model) " on " (dataset) }
+                    p.lede { (lede(report)) }
+                    @for note in notes(report) { p.note { (note) } }
+                    (headline(report))
+                }
+                main {
+                    (curves::section(report))
+                    (pairs::training(report))
+                    (pairs::tested(report))
+                    (pairs::mistakes(report))
+                    (histogram::section(report))
+                    (tables::section(report))
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn lede(report: &Report) -> Markup {
+    let Dataset { shape, classes, .. } = report.dataset;
+    let colours = match shape.channels {
+        1 => "grey".to_string(),
+        3 => "colour".to_string(),
+        channels => format!("{channels}-channel"),
+    };
+    markup! {
+        (number::counted(report.dataset.len(), "image")) " in "
+        (number::counted(classes.len(), "class")) ", " (colours) ", "
+        (shape.width) " × " (shape.height) " pixels. "
+        "A siamese network, trained on pairs of images to tell the same class from different ones."
+    }
+}
+
+/// What a reader must know before the figures.
+fn notes(report: &Report) -> Vec<String> {
+    let Summary { interrupted, steps, adapter, .. } = report.summary;
+    let mut notes = Vec::new();
+    if *interrupted {
+        let steps = number::counted(*steps as usize, "step");
+        notes.push(format!("The run was interrupted after {steps}; the page shows what there was by then."));
+    }
+    if adapter.software {
+        notes.push(
+            "It ran on a software adapter, a processor that acts as a GPU: the figures are right, \
+             the times say nothing about a GPU."
+                .into(),
+        );
+    }
+    notes.extend(report.dataset.warnings.iter().cloned());
+    notes
+}
+
+/// The figures that a reader looks for first.
+fn headline(report: &Report) -> Markup {
+    let summary = report.summary;
+    let test = match summary.test_accuracy {
+        Some(accuracy) => (
+            number::percent(accuracy),
+            format!("of {} told apart rightly", number::counted(report.test_pairs.len(), "test pair")),
+        ),
+        None => ("none".into(), report.untested().into()),
+    };
+    let best = match report.best() {
+        Some(best) => (
+            format!("{} of {}", summary.best_epoch, summary.epochs),
+            format!("{} of validation pairs", number::percent(best.val_accuracy)),
+        ),
+        None => ("none".into(), "no epoch was completed".into()),
+    };
+    let time = match summary.epochs {
+        0 => ("none".into(), "no epoch was completed".into()),
+        epochs => (
+            number::seconds(summary.seconds_per_epoch),
+            format!("training alone, mean of {}", number::counted(epochs as usize, "epoch")),
+        ),
+    };
+    let software = if summary.adapter.software { ", software" } else { "" };
+    let adapter = (
+        summary.adapter.name.clone(),
+        format!("{}, {}{software}", summary.adapter.backend, summary.adapter.driver),
+    );
+    let tiles = [
+        ("Test pair accuracy", test),
+        ("Best epoch", best),
+        ("Seconds per epoch", time),
+        ("Adapter", adapter),
+    ];
+    markup! {
+        dl.headline {
+            @for (name, (value, detail)) in tiles {
+                div {
+                    dt { (name) }
+                    dd.value.long[value.chars().count() > LONG] { (value) }
+                    dd.detail { (detail) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Bytes of a data set to an image inside the page.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::data::{Dataset, Shape};
+
+/// The image as a `data:` address of a PNG: grey, or colour where there are three planes (of other
+/// numbers of planes the first). `None` beyond the last image.
+pub fn data_uri(dataset: &Dataset, index: u32) -> Option<String> {
+    let png = encode(dataset.shape, dataset.image(index as usize)?)?;
+    Some(format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png)))
+}
+
+/// A PNG of NCHW bytes; `None` for a size that PNG cannot hold.
+fn encode(shape: Shape, planes: &[u8]) -> Option<Vec<u8>> {
+    let pixels = shape.height * shape.width;
+    let (colour, bytes) = match shape.channels {
+        3 => {
+            let interleaved = |i: usize| [planes[i], planes[pixels + i], planes[2 * pixels + i]];
+            (png::ColorType::Rgb, (0..pixels).flat_map(interleaved).collect())
+        }
+        _ => (png::ColorType::Grayscale, planes[..pixels].to_vec()),
+    };
+    let mut file = Vec::new();
+    let mut encoder =
+        png::Encoder::new(&mut file, u32::try_from(shape.width).ok()?, u32::try_from(shape.height).ok()?);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().ok()?.write_image_data(&bytes).ok()?;
+    Some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(file: &[u8]) -> (png::ColorType, Vec<u8>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut bytes).unwrap();
+        bytes.truncate(info.buffer_size());
+        (info.color_type, bytes)
+    }
+
+    #[test]
+    fn grey_stays_what_it_is() {
+        let shape = Shape { channels: 1, height: 2, width: 3 };
+        let bytes = [0, 10, 20, 30, 40, 255];
+        let (colour, pixels) = decoded(&encode(shape, &bytes).unwrap());
+        assert_eq!((colour, &pixels[..]), (png::ColorType::Grayscale, &bytes[..]));
+    }
+
+    #[test]
+    fn planes_become_pixels() {
+        let shape = Shape { channels: 3, height: 1, width: 2 };
+        let (colour, pixels) = decoded(&encode(shape, &[1, 2, 3, 4, 5, 6]).unwrap());
+        assert_eq!((colour, &pixels[..]), (png::ColorType::Rgb, &[1, 3, 5, 2, 4, 6][..]));
+    }
+
+    #[test]
+    fn an_image_without_pixels_is_none() {
+        assert_eq!(encode(Shape { channels: 1, height: 0, width: 0 }, &[]), None);
+    }
+}

@@ -1,0 +1,367 @@
+//! The page's content, for runs of every kind.
+
+use super::*;
+use crate::data::Shape;
+use crate::executor::AdapterInfo;
+
+/// A run, made up.
+struct Run {
+    summary: Summary,
+    epochs: Vec<EpochMetrics>,
+    dataset: Dataset,
+    training: Vec<Pair>,
+    test: Vec<Pair>,
+    scores: Vec<Score>,
+}
+
+impl Run {
+    /// `epochs` epochs, the second of which was the best, and 40 test pairs, of which four are told
+    /// apart wrongly: the same pairs 0 (0.02) and 30 (0.4), the different pairs 3 (0.7) and 35 (0.97).
+    fn new(epochs: u64) -> Self {
+        let metrics = |epoch| EpochMetrics {
+            epoch,
+            step: 10 * epoch,
+            train_loss: 0.1 / epoch as f64,
+            train_accuracy: 100.0 - 5.0 / epoch as f64,
+            val_loss: 0.2 / epoch as f64,
+            val_accuracy: 99.0 - 5.0 / epoch as f64,
+            train_seconds: 7.5,
+            val_seconds: 0.1,
+            pairs_per_second: 12_000.0,
+        };
+        let pair = |index: u32| {
+            let same = index.is_multiple_of(2);
+            Pair { a: index % 8, b: (index + if same { 2 } else { 1 }) % 8, same }
+        };
+        let similarity = |index: u32| match index {
+            0 => 0.02,
+            30 => 0.4,
+            3 => 0.7,
+            35 => 0.97,
+            _ => (pair(index).same as u32) as f32 * 0.9 + 0.05,
+        };
+        Self {
+            summary: Summary {
+                model: "sn-lenet5".into(),
+                dataset: "shapes".into(),
+                trainable: 60_860,
+                state: 2,
+                parameters: 60_862,
+                seed: 7,
+                adapter: AdapterInfo {
+                    name: "CPU, 2 threads".into(),
+                    backend: "cpu".into(),
+                    driver: "avx2".into(),
+                    software: false,
+                },
+                plan: "unfused".into(),
+                launches_per_step: 41,
+                train_launches: 410 * epochs,
+                batch_size: 64,
+                epochs,
+                steps: 10 * epochs,
+                best_epoch: epochs.min(2),
+                train_accuracy: Some(97.5),
+                val_accuracy: Some(96.5),
+                test_accuracy: Some(90.0),
+                threshold: 0.5,
+                seconds_per_epoch: 7.5,
+                test_seconds: 0.03,
+                interrupted: false,
+            },
+            epochs: (1..=epochs).map(metrics).collect(),
+            dataset: Dataset {
+                name: "shapes".into(),
+                shape: Shape { channels: 1, height: 2, width: 3 },
+                images: (0..48).collect(),
+                labels: vec![0, 1, 0, 1, 0, 1, 0, 1],
+                classes: vec!["set/disc".into(), "set/ring".into()],
+                train_images: 4,
+                warnings: Vec::new(),
+            },
+            training: (0..50).map(pair).collect(),
+            test: (0..40).map(pair).collect(),
+            scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
+        }
+    }
+
+    fn interrupted(mut self) -> Self {
+        self.summary.interrupted = true;
+        self.summary.test_accuracy = None;
+        self.scores.clear();
+        self
+    }
+
+    /// Nothing but a data set and the adapter.
+    fn empty() -> Self {
+        let mut run = Run::new(0).interrupted();
+        (run.summary.train_accuracy, run.summary.val_accuracy) = (None, None);
+        run.training.clear();
+        run.test.clear();
+        run
+    }
+
+    fn page(&self) -> String {
+        html(&Report {
+            summary: &self.summary,
+            epochs: &self.epochs,
+            dataset: &self.dataset,
+            training_pairs: &self.training,
+            test_pairs: &self.test,
+            test_scores: &self.scores,
+            command: "gpu-siamese train --seed 7".into(),
+        })
+    }
+}
+
+/// What stands between a heading and the next one of its rank or a higher one.
+fn below<'a>(page: &'a str, heading: &str) -> &'a str {
+    let start = page.find(heading).unwrap_or_else(|| panic!("no {heading}"));
+    let rest = &page[start + heading.len()..];
+    let ends: &[&str] = if heading.starts_with("<h3>") { &["<h3>", "<h2>"] } else { &["<h2>"] };
+    let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
+    &rest[..end]
+}
+
+fn count(page: &str, text: &str) -> usize {
+    page.matches(text).count()
+}
+
+/// Every element that is opened is closed, in order.
+fn assert_balanced(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    // Attributes and texts are escaped, so that each of these opens or ends a tag.
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a tag ends");
+        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).expect("a tag has a name");
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "in {open:?}");
+        } else if !["!DOCTYPE", "meta", "img"].contains(&name) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn every_kind_of_run_gives_a_whole_page() {
+    let mut colour = Run::new(3);
+    colour.dataset.shape = Shape { channels: 3, height: 1, width: 2 };
+    let mut sizeless = Run::new(3);
+    sizeless.dataset.shape = Shape { channels: 1, height: 0, width: 0 };
+    let mut unnamed = Run::new(3);
+    unnamed.dataset.classes.clear();
+    let runs = [
+        Run::new(3),
+        Run::new(1),
+        Run::new(100),
+        Run::new(2).interrupted(),
+        Run::empty(),
+        colour,
+        sizeless,
+        unnamed,
+    ];
+    for run in runs {
+        let page = run.page();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+        assert_balanced(&page);
+        assert!(!page.contains("NaN") && !page.contains("inf\""), "a position that is no number");
+        assert_eq!(page, run.page(), "the same report, other bytes");
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let page = Run::new(3).page();
+    assert_eq!(count(&page, "src="), count(&page, "src=\"data:image/png;base64,"));
+    assert_eq!(count(&page, "url("), count(&page, "url(#hatch)"));
+    for link in ["://", "<script", "<link", "@import", "href"] {
+        assert!(!page.contains(link), "{link}");
+    }
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "\"><script>alert('&')</script>";
+    let mut run = Run::new(3);
+    let plain = run.page();
+    run.summary.model = evil.into();
+    run.summary.dataset = evil.into();
+    run.summary.plan = evil.into();
+    run.summary.adapter =
+        AdapterInfo { name: evil.into(), backend: evil.into(), driver: evil.into(), software: true };
+    run.dataset.classes = vec![evil.into(), evil.into()];
+    run.dataset.warnings = vec![evil.into()];
+    let page = html(&Report {
+        summary: &run.summary,
+        epochs: &run.epochs,
+        dataset: &run.dataset,
+        training_pairs: &run.training,
+        test_pairs: &run.test,
+        test_scores: &run.scores,
+        command: evil.into(),
+    });
+    assert_balanced(&page);
+    assert!(!page.contains("<script"), "an element came in");
+    assert_eq!(count(&page, "alt=\""), count(&plain, "alt=\""));
+    let escaped = "&quot;&gt;&lt;script&gt;alert('&amp;')&lt;/script&gt;";
+    assert!(below(&page, "<h2>The same run again</h2>").contains(escaped));
+}
+
+#[test]
+fn the_headline_has_the_figures() {
+    let page = Run::new(3).page();
+    let headline = &page[..page.find("<h2>").unwrap()];
+    for figure in
+        ["sn-lenet5 on shapes", "90.00\u{a0}%", "2 of 3", "7.5\u{a0}s", "CPU, 2 threads", "cpu, avx2"]
+    {
+        assert!(headline.contains(figure), "{figure}");
+    }
+    assert!(below(&page, "<h3>What ran where</h3>").contains("<th scope=\"row\">Seed</th><td>7</td>"));
+    let command = below(&page, "<h2>The same run again</h2>");
+    assert!(command.contains("gpu-siamese train <span>--seed 7</span>"), "{command}");
+}
+
+#[test]
+fn a_software_adapter_is_named_as_one() {
+    let mut run = Run::new(3);
+    assert!(!run.page().contains("software adapter"));
+    run.summary.adapter.software = true;
+    let page = run.page();
+    assert_eq!(count(&page[..page.find("<h2>").unwrap()], "software"), 2, "a note, and beside its name");
+    assert!(below(&page, "<h3>What ran where</h3>").contains("software adapter"));
+}
+
+#[test]
+fn pairs_are_shown_with_their_label() {
+    let page = Run::new(3).page();
+    let training = below(&page, "<h2>Training pairs</h2>");
+    assert_eq!((count(training, "<li>"), count(training, "<img")), (24, 48));
+    assert_eq!((count(training, ">POS<"), count(training, ">NEG<")), (12, 12));
+    // The folder that all classes share is left out.
+    assert!(training.contains("alt=\"disc, image 0\"") && training.contains("ring and disc"));
+    assert_eq!((count(training, "width=\"63\""), count(training, "height=\"42\"")), (48, 48));
+}
+
+#[test]
+fn test_pairs_are_judged() {
+    let page = Run::new(3).page();
+    let tested = below(&page, "<h2>Test pairs</h2>");
+    assert_eq!(count(tested, "<img"), 48);
+    // Of the first 24: pairs 0 and 3.
+    assert_eq!((count(tested, "✓ right"), count(tested, "✗ wrong")), (22, 2));
+    let first = tested.split("<li>").nth(1).unwrap();
+    assert!(first.contains("0.020") && first.contains("✗ wrong"), "{first}");
+}
+
+#[test]
+fn the_chosen_threshold_is_told_and_the_accuracies_stay_at_one_half() {
+    let mut run = Run::new(3);
+    let at_half = run.page();
+    assert!(!at_half.contains("class=\"chosen\"") && at_half.contains("there, 90.00\u{a0}%"));
+    // At 0.96 only pair 35 is called the same, wrongly: of 40 pairs, 19 are right.
+    run.summary.threshold = 0.96;
+    let page = run.page();
+    assert!(page.contains("class=\"chosen\"") && page.contains("best at 0.960; there, 47.50\u{a0}%"));
+    for part in ["<h2>Test pairs</h2>", "<h2>Most confident mistakes</h2>"] {
+        assert_eq!(below(&page, part), below(&at_half, part));
+    }
+}
+
+#[test]
+fn mistakes_come_with_the_surest_first() {
+    let mut run = Run::new(3);
+    let positions = |text: &str, figures: &[&str]| {
+        let found: Vec<usize> = figures.iter().map(|figure| text.find(figure).expect(figure)).collect();
+        assert!(found.is_sorted(), "{figures:?} at {found:?}");
+    };
+    let page = run.page();
+    let false_same = below(&page, "<h3>Called the same, but different</h3>");
+    let false_different = below(&page, "<h3>Called different, but the same</h3>");
+    assert_eq!((count(false_same, "<li>"), count(false_different, "<li>")), (2, 2));
+    positions(false_same, &["0.970", "0.700"]);
+    positions(false_different, &["0.020", "0.400"]);
+    assert!(below(&page, "<h3>What the threshold makes of it</h3>").contains("<td>10.00\u{a0}%</td>"));
+
+    // Of mistakes that are equally sure, the earlier ones: pairs 1, 3, 5, ..., 23.
+    run.scores.iter_mut().for_each(|score| score.similarity = 0.9);
+    let page = run.page();
+    let false_same = below(&page, "<h3>Called the same, but different</h3>");
+    assert_eq!(count(false_same, "<li>"), 12);
+    let images: Vec<String> =
+        run.test.iter().skip(1).step_by(2).map(|pair| format!("image {}\"", pair.a)).collect();
+    for (card, image) in false_same.split("<li>").skip(1).zip(&images) {
+        assert!(card.contains(image.as_str()), "{image}");
+    }
+    assert!(below(&page, "<h3>Called different, but the same</h3>").contains("0 of 20\u{a0}same pairs."));
+}
+
+#[test]
+fn curves_follow_the_epochs() {
+    let chart = |run: &Run| below(&run.page(), "<h3>Loss by epoch</h3>").to_string();
+    let three = chart(&Run::new(3));
+    assert_eq!((count(&three, "<path"), count(&three, "<circle"), count(&three, "epoch 3: ")), (2, 4, 2));
+    assert!(three.contains("best epoch 2") && three.contains("Training from 0.1000 to 0.0333"));
+    let one = chart(&Run::new(1));
+    assert_eq!((count(&one, "<path"), count(&one, "<circle")), (0, 2), "a point, and one in the legend");
+    let many = chart(&Run::new(100));
+    assert_eq!((count(&many, "<path"), count(&many, "<circle")), (2, 1));
+    let path = many.split("<path").nth(1).and_then(|rest| rest.split('>').next()).unwrap();
+    assert_eq!(count(path, "L"), 99);
+    // A validation loss twice the training loss lies higher up, and both stay within the frame.
+    let heights = |class: &str| -> Vec<f64> {
+        let path = three.split(&format!("<path class=\"{class}\" d=\"M")).nth(1).unwrap();
+        let points = path.split('"').next().unwrap().split('L');
+        points.map(|point| point.split(' ').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    for (training, validation) in heights("training").into_iter().zip(heights("validation")) {
+        assert!(48.0 <= validation && validation < training && training <= 228.0, "{validation} {training}");
+    }
+}
+
+#[test]
+fn a_value_that_is_no_number_is_not_drawn() {
+    let mut run = Run::new(3);
+    run.epochs[1].val_loss = f64::NAN;
+    let page = run.page();
+    let chart = below(&page, "<h3>Loss by epoch</h3>");
+    assert_eq!((count(chart, "NaN"), count(chart, "validation, epoch ")), (0, 2));
+}
+
+#[test]
+fn long_tables_are_folded() {
+    assert!(!Run::new(12).page().contains("<details"));
+    let page = Run::new(100).page();
+    let epochs = below(&page, "<h3>Epochs</h3>");
+    assert!(epochs.contains("<summary>All 100 epochs</summary>"));
+    assert_eq!(count(epochs, "<tr"), 101);
+    assert_eq!(count(epochs, "★</span>"), 1);
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let page = Run::new(2).interrupted().page();
+    assert!(page.contains("The run was interrupted after 20\u{a0}steps"));
+    assert!(
+        below(&page, "<h2>Test pairs</h2>").contains("Not measured: the run was interrupted before its test")
+    );
+    assert!(!page.contains("Most confident mistakes") && !page.contains("Histogram by class"));
+    assert_eq!(count(&page, "<img"), 48, "the training pairs");
+
+    let page = Run::empty().page();
+    assert!(!page.contains("-0.00"));
+    for words in ["no curves", "No training pairs", "No epoch was completed.", "Not measured"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert_eq!(count(&page, "<img") + count(&page, "<svg"), 0);
+}
+
+#[test]
+fn an_image_that_is_not_there_is_no_panic() {
+    let mut run = Run::new(1);
+    run.training = vec![Pair { a: 0, b: 99, same: false }];
+    let page = run.page();
+    let training = below(&page, "<h2>Training pairs</h2>");
+    assert_eq!(count(training, "<img"), 1);
+    assert!(training.contains("no image 99") && training.contains("disc and unknown"));
+}
