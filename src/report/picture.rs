@@ -2,6 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 
 use crate::data::{Dataset, Shape};
 
@@ -15,32 +17,27 @@ pub fn data_uri(dataset: &Dataset, index: u32) -> Option<String> {
 /// A PNG of NCHW bytes; `None` for a size that PNG cannot hold.
 fn encode(shape: Shape, planes: &[u8]) -> Option<Vec<u8>> {
     let pixels = shape.height * shape.width;
-    let (colour, bytes) = match shape.channels {
+    let (colour, bytes): (_, Vec<u8>) = match shape.channels {
         3 => {
             let interleaved = |i: usize| [planes[i], planes[pixels + i], planes[2 * pixels + i]];
-            (png::ColorType::Rgb, (0..pixels).flat_map(interleaved).collect())
+            (ExtendedColorType::Rgb8, (0..pixels).flat_map(interleaved).collect())
         }
-        _ => (png::ColorType::Grayscale, planes[..pixels].to_vec()),
+        _ => (ExtendedColorType::L8, planes[..pixels].to_vec()),
     };
+    let (width, height) = (u32::try_from(shape.width).ok()?, u32::try_from(shape.height).ok()?);
     let mut file = Vec::new();
-    let mut encoder =
-        png::Encoder::new(&mut file, u32::try_from(shape.width).ok()?, u32::try_from(shape.height).ok()?);
-    encoder.set_color(colour);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header().ok()?.write_image_data(&bytes).ok()?;
+    PngEncoder::new(&mut file).write_image(&bytes, width, height, colour).ok()?;
     Some(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::{ColorType, ImageFormat};
 
-    fn decoded(file: &[u8]) -> (png::ColorType, Vec<u8>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
-        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut bytes).unwrap();
-        bytes.truncate(info.buffer_size());
-        (info.color_type, bytes)
+    fn decoded(file: &[u8]) -> (ColorType, Vec<u8>) {
+        let image = image::load_from_memory_with_format(file, ImageFormat::Png).unwrap();
+        (image.color(), image.into_bytes())
     }
 
     #[test]
@@ -48,14 +45,14 @@ mod tests {
         let shape = Shape { channels: 1, height: 2, width: 3 };
         let bytes = [0, 10, 20, 30, 40, 255];
         let (colour, pixels) = decoded(&encode(shape, &bytes).unwrap());
-        assert_eq!((colour, &pixels[..]), (png::ColorType::Grayscale, &bytes[..]));
+        assert_eq!((colour, &pixels[..]), (ColorType::L8, &bytes[..]));
     }
 
     #[test]
     fn planes_become_pixels() {
         let shape = Shape { channels: 3, height: 1, width: 2 };
         let (colour, pixels) = decoded(&encode(shape, &[1, 2, 3, 4, 5, 6]).unwrap());
-        assert_eq!((colour, &pixels[..]), (png::ColorType::Rgb, &[1, 3, 5, 2, 4, 6][..]));
+        assert_eq!((colour, &pixels[..]), (ColorType::Rgb8, &[1, 3, 5, 2, 4, 6][..]));
     }
 
     #[test]
