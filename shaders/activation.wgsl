@@ -10,29 +10,11 @@ override count: u32;
 override kind: u32;
 override accumulate: bool;
 
-const RELU: u32 = 0u;
-const TANH: u32 = 1u;
-
 @group(1) @binding(0) var<storage, read> x: array<f32>;
 @group(1) @binding(1) var<storage, read_write> y: array<f32>;
 @group(1) @binding(2) var<storage, read> result: array<f32>;
 @group(1) @binding(3) var<storage, read> dy: array<f32>;
 @group(1) @binding(4) var<storage, read_write> dx: array<f32>;
-
-// The built-in is NaN for large arguments on some adapters and poor near 0 on most.
-fn safe_tanh(value: f32) -> f32 {
-    let size = abs(value);
-    let t = exp(-2.0 * size);
-    let square = size * size;
-    let series = size * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
-    return sign(value) * select((1.0 - t) / (1.0 + t), series, size < 0.1);
-}
-
-fn sigmoid(value: f32) -> f32 {
-    // The exponent is never positive, so nothing overflows.
-    let t = exp(-abs(value));
-    return select(t, 1.0, value >= 0.0) / (1.0 + t);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(
@@ -44,17 +26,7 @@ fn forward(
     if (i >= count) {
         return;
     }
-    let value = x[i];
-    if (is_nan(value)) {
-        // max(NaN, 0) is 0 on most adapters, which would hide it.
-        y[i] = value;
-    } else if (kind == RELU) {
-        y[i] = max(value, 0.0);
-    } else if (kind == TANH) {
-        y[i] = safe_tanh(value);
-    } else {
-        y[i] = sigmoid(value);
-    }
+    y[i] = activation_of(kind, x[i]);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -67,14 +39,6 @@ fn backward(
     if (i >= count) {
         return;
     }
-    let value = result[i];
-    var gradient = dy[i];
-    if (kind == RELU) {
-        gradient = select(0.0, gradient, value > 0.0);
-    } else if (kind == TANH) {
-        gradient = gradient * (1.0 - value * value);
-    } else {
-        gradient = gradient * (value * (1.0 - value));
-    }
+    let gradient = through_activation(kind, result[i], dy[i]);
     dx[i] = select(gradient, dx[i] + gradient, accumulate);
 }

@@ -52,3 +52,46 @@ fn workgroup_sum(lane: u32, value: f32) -> f32 {
 fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
+
+// The built-in is NaN for large arguments on some adapters and poor near 0 on most.
+fn safe_tanh(value: f32) -> f32 {
+    let size = abs(value);
+    let t = exp(-2.0 * size);
+    let square = size * size;
+    let series = size * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
+    return sign(value) * select((1.0 - t) / (1.0 + t), series, size < 0.1);
+}
+
+fn sigmoid(value: f32) -> f32 {
+    // The exponent is never positive, so nothing overflows.
+    let t = exp(-abs(value));
+    return select(t, 1.0, value >= 0.0) / (1.0 + t);
+}
+
+const ACTIVATION_RELU: u32 = 0u;
+const ACTIVATION_TANH: u32 = 1u;
+
+fn activation_of(kind: u32, value: f32) -> f32 {
+    if (is_nan(value)) {
+        // max(NaN, 0) is 0 on most adapters, which would hide it.
+        return value;
+    }
+    if (kind == ACTIVATION_RELU) {
+        return max(value, 0.0);
+    }
+    if (kind == ACTIVATION_TANH) {
+        return safe_tanh(value);
+    }
+    return sigmoid(value);
+}
+
+// f'(x) times a gradient, from y = f(x).
+fn through_activation(kind: u32, y: f32, gradient: f32) -> f32 {
+    if (kind == ACTIVATION_RELU) {
+        return select(0.0, gradient, y > 0.0);
+    }
+    if (kind == ACTIVATION_TANH) {
+        return gradient * (1.0 - y * y);
+    }
+    return gradient * (y * (1.0 - y));
+}

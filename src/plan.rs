@@ -3,6 +3,7 @@
 //! It is data. It can be printed, counted, run on the CPU or on a GPU, and run on both with a
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
+mod blocked;
 mod build;
 mod liveness;
 mod phases;
@@ -149,12 +150,15 @@ impl Default for AdamOptions {
 pub enum PlanKind {
     /// One launch for every function of every op: what other kinds are held to.
     Unfused,
+    /// Large blocks in registers and no workgroup memory: for software adapters.
+    Blocked,
 }
 
 impl PlanKind {
     pub fn name(self) -> &'static str {
         match self {
             PlanKind::Unfused => "unfused",
+            PlanKind::Blocked => "blocked",
         }
     }
 }

@@ -12,7 +12,7 @@ use gpu_siamese::ops::{
     self, Access, BufferId, Constant, ITERATION_BUDGET, Layout, STEMS, Stem, Step, WORKGROUP,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{Phase, Plan, Slot};
+use gpu_siamese::plan::{Phase, Plan, PlanKind, Slot};
 use naga::back;
 
 mod common;
@@ -63,23 +63,27 @@ fn shaders_and_cpu_have_the_same_functions() {
 }
 
 #[test]
-fn every_stem_is_found_in_the_plan_of_the_main_job() {
-    let plan = plan();
-    let used: BTreeSet<_> = Plan::phases().iter().flat_map(|p| plan.steps(*p)).map(|step| step.op).collect();
+fn every_stem_is_found_in_a_plan_of_the_main_job() {
+    let used: BTreeSet<_> = steps_of_plans().into_iter().map(|step| step.op).collect();
     let known: BTreeSet<_> = STEMS.iter().map(|stem| stem.name).collect();
     assert_eq!(used, known);
 }
 
-fn plan() -> Plan {
-    let model = ModelOptions::default();
-    common::sn_lenet5(&model, Convention::Similarity, Layout::Plain, (8, 1), usize::MAX / 8)
+/// Steps of the main job's plans, of every kind.
+fn steps_of_plans() -> Vec<Step> {
+    let of_kind = |kind| {
+        let model = ModelOptions::default();
+        let convention = Convention::Similarity;
+        let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
+        Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect::<Vec<_>>()
+    };
+    [PlanKind::Unfused, PlanKind::Blocked].into_iter().flat_map(of_kind).collect()
 }
 
-/// Steps of the main job's plan and of all cases.
+/// Steps of the main job's plans and of all cases.
 fn steps() -> Vec<Step> {
-    let plan = plan();
-    let of_plan = Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec());
-    of_plan.chain(cases(Layout::Plain).into_iter().flat_map(|case| case.steps)).collect()
+    let of_cases = cases(Layout::Plain).into_iter().flat_map(|case| case.steps);
+    steps_of_plans().into_iter().chain(of_cases).collect()
 }
 
 fn stem_of(step: &Step) -> &'static Stem {

@@ -38,6 +38,8 @@ pub enum PlanChoice {
     Auto,
     /// One launch for every function of every op
     Unfused,
+    /// Large blocks in registers: for software adapters
+    Blocked,
 }
 
 /// Everything needed to repeat a run.

@@ -46,8 +46,11 @@ impl Target {
 
     /// The kind of plan: `auto` follows from what the adapter is, never from timing.
     fn plan_kind(&self, choice: PlanChoice) -> PlanKind {
+        let software = matches!(self, Target::Gpu(device) if device.info.software);
         match choice {
+            PlanChoice::Auto if software => PlanKind::Blocked,
             PlanChoice::Auto | PlanChoice::Unfused => PlanKind::Unfused,
+            PlanChoice::Blocked => PlanKind::Blocked,
         }
     }
 

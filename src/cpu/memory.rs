@@ -54,6 +54,15 @@ pub struct Io<'a, T> {
 }
 
 impl<'a, T> Io<'a, T> {
+    /// Operands from anywhere, for a part of a fused op.
+    pub(super) fn of<const R: usize, const W: usize>(
+        slot: Slot,
+        reads: [(&'static str, &'a [T]); R],
+        writes: [(&'static str, &'a mut [T]); W],
+    ) -> Self {
+        Io { slot, reads: reads.into(), words: Vec::new(), writes: writes.into() }
+    }
+
     /// # Panics
     /// If the step has no such operand: op and twin are held together by a test.
     pub fn read(&self, name: &str) -> &'a [T] {

@@ -47,11 +47,15 @@ const FREE_LOSS: f64 = 1e-5;
 pub type Comparison = fn(&Subject) -> Result<Vec<Verdict>, ExecutorError>;
 
 /// All of them, by name.
-pub const COMPARISONS: [(&str, Comparison); 4] = [
-    ("synchronised", synchronised),
-    ("free", free),
-    ("traced", traced_whole),
-    ("traced in pieces", traced_in_pieces),
+pub const COMPARISONS: [(&str, Comparison); 8] = [
+    ("synchronised", |subject| synchronised(subject, PlanKind::Unfused)),
+    ("synchronised, blocked", |subject| synchronised(subject, PlanKind::Blocked)),
+    ("free", |subject| free(subject, PlanKind::Unfused)),
+    ("free, blocked", |subject| free(subject, PlanKind::Blocked)),
+    ("traced", |subject| traced_whole(subject, PlanKind::Unfused)),
+    ("traced, blocked", |subject| traced_whole(subject, PlanKind::Blocked)),
+    ("traced in pieces", |subject| traced_in_pieces(subject, PlanKind::Unfused)),
+    ("traced in pieces, blocked", |subject| traced_in_pieces(subject, PlanKind::Blocked)),
 ];
 
 /// A small set of glyphs with an epoch's pairs.
@@ -72,6 +76,7 @@ impl Material {
 
     fn plan(
         &self,
+        kind: PlanKind,
         batch_size: usize,
         (model, eps): (&ModelOptions, f32),
         max_binding: usize,
@@ -81,7 +86,7 @@ impl Material {
         let network = model::network("sn-lenet5", self.dataset.shape, model)
             .map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
-            kind: PlanKind::Unfused,
+            kind,
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,
@@ -106,14 +111,15 @@ impl Material {
         setup::write_all(executor, &values)
     }
 
-    /// The CPU and the subject, both filled.
+    /// The CPU with the unfused plan, and the subject with this kind; both filled.
     fn executors(
         &self,
         subject: &Subject,
-        kind: (&ModelOptions, f32),
+        kind: PlanKind,
+        model: (&ModelOptions, f32),
     ) -> Result<[Box<dyn Executor>; 2], ExecutorError> {
-        let cpu = |threads| -> Result<Box<dyn Executor>, ExecutorError> {
-            let plan = self.plan(BATCH, kind, usize::MAX / 8, Layout::Interleaved)?;
+        let cpu = |kind, threads| -> Result<Box<dyn Executor>, ExecutorError> {
+            let plan = self.plan(kind, BATCH, model, usize::MAX / 8, Layout::Interleaved)?;
             let cpu = Cpu::new(plan, threads).map_err(|error| ExecutorError::Validation {
                 what: "threads".into(),
                 message: error.to_string(),
@@ -121,13 +127,13 @@ impl Material {
             Ok(Box::new(cpu))
         };
         let other: Box<dyn Executor> = match subject {
-            Subject::Cpu => cpu(1)?,
+            Subject::Cpu => cpu(kind, 1)?,
             Subject::Gpu(device) => {
-                let plan = self.plan(BATCH, kind, device.max_binding, Layout::Plain)?;
+                let plan = self.plan(kind, BATCH, model, device.max_binding, Layout::Plain)?;
                 Box::new(Gpu::new(device.clone(), plan)?)
             }
         };
-        let mut both = [cpu(0)?, other];
+        let mut both = [cpu(PlanKind::Unfused, 0)?, other];
         for executor in &mut both {
             self.fill(executor.as_mut())?;
         }
@@ -168,22 +174,24 @@ fn smooth() -> ModelOptions {
 }
 
 /// Every step from the CPU's state: loss and gradients must agree.
-fn synchronised(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    let mut verdicts = each_step(subject, &ModelOptions::default(), "relu, max", STEP_GRADIENT_WITH_KINKS)?;
-    verdicts.extend(each_step(subject, &smooth(), "tanh, average", STEP_GRADIENT)?);
+fn synchronised(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    let relu = (&ModelOptions::default(), "relu, max");
+    let mut verdicts = each_step(subject, kind, relu, STEP_GRADIENT_WITH_KINKS)?;
+    verdicts.extend(each_step(subject, kind, (&smooth(), "tanh, average"), STEP_GRADIENT)?);
     Ok(verdicts)
 }
 
 fn each_step(
     subject: &Subject,
-    model: &ModelOptions,
-    title: &str,
+    kind: PlanKind,
+    (model, title): (&ModelOptions, &str),
     allowed: f64,
 ) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, (model, 1e-8))?;
-    let mut of_loss = verdict("synchronised", &format!("loss of 50 steps of sn-lenet5, {title}"));
-    let mut of_gradients = verdict("synchronised", &format!("gradients of 50 steps of sn-lenet5, {title}"));
+    let [mut cpu, mut other] = material.executors(subject, kind, (model, 1e-8))?;
+    let title = format!("of {STEPS} steps of sn-lenet5, {title}, {}", kind.name());
+    let mut of_loss = verdict("synchronised", &format!("loss {title}"));
+    let mut of_gradients = verdict("synchronised", &format!("gradients {title}"));
     let parameters = cpu.plan().parameters.iter();
     let names: Vec<String> =
         parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
@@ -210,12 +218,13 @@ fn norm(values: &[f32]) -> f64 {
 }
 
 /// Fifty steps from the same start, without kinks and with an eps that drowns the noise of true zeros.
-fn free(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, (&smooth(), 1e-4))?;
+    let [mut cpu, mut other] = material.executors(subject, kind, (&smooth(), 1e-4))?;
     let slots = epoch::slots(cpu.as_ref(), STEPS, 0, LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
-    let mut verdict = verdict("free", "50 steps of sn-lenet5, tanh, average, eps 1e-4");
+    let title = format!("{STEPS} steps of sn-lenet5, tanh, average, eps 1e-4, {}", kind.name());
+    let mut verdict = verdict("free", &title);
     for (step, (expected, found)) in expected.into_iter().zip(found).enumerate() {
         look(&mut verdict, "loss", step, [expected, found], FREE_LOSS);
     }
@@ -223,26 +232,31 @@ fn free(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
 }
 
 /// Each launch of a training step against the reference on the inputs that the launch had.
-fn traced_whole(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, |device| device.max_binding)
+fn traced_whole(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    traced(subject, kind, (&ModelOptions::default(), 1e-8), |device| device.max_binding)
 }
 
 /// The same with bindings so small that images, rows of weights, optimizer and data set are split.
-fn traced_in_pieces(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, |_| 64 << 10)
+fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    traced(subject, kind, (&ModelOptions::default(), 1e-8), |_| 64 << 10)
 }
 
 /// The CPU has no launches to stop between; `tests/golden` holds its whole steps to f64.
-fn traced(subject: &Subject, max_binding: fn(&Device) -> usize) -> Result<Vec<Verdict>, ExecutorError> {
+fn traced(
+    subject: &Subject,
+    kind: PlanKind,
+    model: (&ModelOptions, f32),
+    max_binding: fn(&Device) -> usize,
+) -> Result<Vec<Verdict>, ExecutorError> {
     let Subject::Gpu(device) = subject else { return Ok(Vec::new()) };
     let (material, max_binding) = (Material::new(12), max_binding(device));
-    let plan = material.plan(TRACED_BATCH, (&ModelOptions::default(), 1e-8), max_binding, Layout::Plain)?;
+    let plan = material.plan(kind, TRACED_BATCH, model, max_binding, Layout::Plain)?;
     let slot = Slot { count: TRACED_BATCH as u32, ..plan.adam_slot(1, LEARNING_RATE) };
     let mut gpu = Gpu::new(device.clone(), plan)?;
     material.fill(&mut gpu)?;
     let mut verdicts = trace(&mut gpu, slot)?;
     for verdict in &mut verdicts {
-        verdict.case = format!("{}, bindings of {} KiB", verdict.case, max_binding >> 10);
+        verdict.case = format!("{}, {}, bindings of {} KiB", verdict.case, kind.name(), max_binding >> 10);
     }
     Ok(verdicts)
 }

@@ -7,7 +7,8 @@
 
 use super::subnet::Stage;
 use super::{
-    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanOptions, Role, Tensor, liveness,
+    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
+    liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
@@ -101,6 +102,10 @@ impl Builder<'_> {
         let fixed = self.fixed_buffers(features);
 
         let largest = self.stages.iter().map(|s| s.input.len().max(s.output.len())).max().unwrap_or(1);
+        let largest = match options.kind {
+            PlanKind::Unfused => largest,
+            PlanKind::Blocked => largest.max(self.largest_blocked()),
+        };
         let images = options.max_binding / (4 * largest);
         if images < 2 {
             let needed = 2 * 4 * largest;

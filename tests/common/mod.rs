@@ -153,8 +153,20 @@ impl<T: Number> Run<T> {
     }
 }
 
-/// A plan of SN-LeNet-5 on 28x28 images.
+/// The unfused plan of SN-LeNet-5 on 28x28 images.
 pub fn sn_lenet5(
+    model: &ModelOptions,
+    convention: Convention,
+    layout: Layout,
+    batches: (usize, usize),
+    max_binding: usize,
+) -> Plan {
+    sn_lenet5_as(PlanKind::Unfused, model, convention, layout, batches, max_binding)
+}
+
+/// Any plan of SN-LeNet-5 on 28x28 images.
+pub fn sn_lenet5_as(
+    kind: PlanKind,
     model: &ModelOptions,
     convention: Convention,
     layout: Layout,
@@ -163,7 +175,7 @@ pub fn sn_lenet5(
 ) -> Plan {
     let pairs = batch_size * batches;
     let options = PlanOptions {
-        kind: PlanKind::Unfused,
+        kind,
         batch_size,
         convention,
         margin: 1.0,

@@ -24,9 +24,9 @@ const fn entry(place: &'static str, from: &'static str, to: &'static str, why: &
 
 pub const EQUIVALENT: &[Equivalent] = &[
     entry("common.workgroup_sum", "lane < width", "lane <= width", RACE),
-    entry("activation.safe_tanh", "15.0 - square * (17", "15.0 + square * (17", BELOW),
-    entry("activation.safe_tanh", "size < 0.1", "size <= 0.1", MEET),
-    entry("activation.sigmoid", "value >= 0.0", "value > 0.0", MEET),
+    entry("common.safe_tanh", "15.0 - square * (17", "15.0 + square * (17", BELOW),
+    entry("common.safe_tanh", "size < 0.1", "size <= 0.1", MEET),
+    entry("common.sigmoid", "value >= 0.0", "value > 0.0", MEET),
     entry("batch_norm.forward", "channels - 1u", "channels + 1u", CLAMP),
     entry("batch_norm.backward_weight", "channels - 1u", "channels + 1u", CLAMP),
     entry("batch_norm.backward_weight", "lane == 0u", "lane != 0u", LANES),
