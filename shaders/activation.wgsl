@@ -10,9 +10,6 @@ override count: u32;
 override kind: u32;
 override accumulate: bool;
 
-const RELU: u32 = 0u;
-const TANH: u32 = 1u;
-
 @group(1) @binding(0) var<storage, read> x: array<f32>;
 @group(1) @binding(1) var<storage, read_write> y: array<f32>;
 @group(1) @binding(2) var<storage, read> result: array<f32>;
@@ -29,17 +26,7 @@ fn forward(
     if (i >= count) {
         return;
     }
-    let value = x[i];
-    if (is_nan(value)) {
-        // max(NaN, 0) is 0 on most adapters, which would hide it.
-        y[i] = value;
-    } else if (kind == RELU) {
-        y[i] = max(value, 0.0);
-    } else if (kind == TANH) {
-        y[i] = safe_tanh(value);
-    } else {
-        y[i] = sigmoid(value);
-    }
+    y[i] = activation_of(kind, x[i]);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -52,14 +39,6 @@ fn backward(
     if (i >= count) {
         return;
     }
-    let value = result[i];
-    var gradient = dy[i];
-    if (kind == RELU) {
-        gradient = select(0.0, gradient, value > 0.0);
-    } else if (kind == TANH) {
-        gradient = gradient * (1.0 - value * value);
-    } else {
-        gradient = gradient * (value * (1.0 - value));
-    }
+    let gradient = through_activation(kind, result[i], dy[i]);
     dx[i] = select(gradient, dx[i] + gradient, accumulate);
 }

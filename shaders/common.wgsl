@@ -67,3 +67,31 @@ fn sigmoid(value: f32) -> f32 {
     let t = exp(-abs(value));
     return select(t, 1.0, value >= 0.0) / (1.0 + t);
 }
+
+const ACTIVATION_RELU: u32 = 0u;
+const ACTIVATION_TANH: u32 = 1u;
+
+fn activation_of(kind: u32, value: f32) -> f32 {
+    if (is_nan(value)) {
+        // max(NaN, 0) is 0 on most adapters, which would hide it.
+        return value;
+    }
+    if (kind == ACTIVATION_RELU) {
+        return max(value, 0.0);
+    }
+    if (kind == ACTIVATION_TANH) {
+        return safe_tanh(value);
+    }
+    return sigmoid(value);
+}
+
+// f'(x) times a gradient, from y = f(x).
+fn through_activation(kind: u32, y: f32, gradient: f32) -> f32 {
+    if (kind == ACTIVATION_RELU) {
+        return select(0.0, gradient, y > 0.0);
+    }
+    if (kind == ACTIVATION_TANH) {
+        return gradient * (1.0 - y * y);
+    }
+    return gradient * (y * (1.0 - y));
+}

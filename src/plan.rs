@@ -3,6 +3,7 @@
 //! It is data. It can be printed, counted, run on the CPU or on a GPU, and run on both with a
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
+mod blocked;
 mod build;
 mod fused;
 pub(crate) mod liveness;
@@ -153,6 +154,8 @@ pub enum PlanKind {
     /// Whole stretches in workgroup memory, an image to a workgroup: four launches, for hardware and small
     /// networks.
     Fused,
+    /// Large blocks in registers and no workgroup memory: for software adapters.
+    Blocked,
 }
 
 impl PlanKind {
@@ -160,6 +163,7 @@ impl PlanKind {
         match self {
             PlanKind::Unfused => "unfused",
             PlanKind::Fused => "fused",
+            PlanKind::Blocked => "blocked",
         }
     }
 }

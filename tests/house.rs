@@ -78,7 +78,7 @@ fn steps_of_plans() -> Vec<Step> {
         let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
         Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect::<Vec<_>>()
     };
-    [PlanKind::Unfused, PlanKind::Fused].into_iter().flat_map(of_kind).collect()
+    [PlanKind::Unfused, PlanKind::Fused, PlanKind::Blocked].into_iter().flat_map(of_kind).collect()
 }
 
 /// Steps of the main job's plans and of all cases.

@@ -58,6 +58,8 @@ pub enum PlanChoice {
     Unfused,
     /// Four launches a step, an image to a workgroup: for hardware
     Fused,
+    /// Large blocks in registers: for software adapters
+    Blocked,
 }
 
 /// Everything needed to repeat a run.

@@ -70,11 +70,13 @@ impl Target {
 
     /// The kinds of plan to try, best first: `auto` follows from what the adapter is, never from timing.
     fn plan_kinds(&self, choice: PlanChoice) -> &'static [PlanKind] {
-        let hardware = matches!(self, Target::Gpu(device) if !device.info.software);
-        match choice {
-            PlanChoice::Auto if hardware => &[PlanKind::Fused, PlanKind::Unfused],
-            PlanChoice::Auto | PlanChoice::Unfused => &[PlanKind::Unfused],
-            PlanChoice::Fused => &[PlanKind::Fused],
+        match (choice, self) {
+            (PlanChoice::Auto, Target::Cpu) => &[PlanKind::Unfused],
+            (PlanChoice::Auto, Target::Gpu(device)) if device.info.software => &[PlanKind::Blocked],
+            (PlanChoice::Auto, Target::Gpu(_)) => &[PlanKind::Fused, PlanKind::Unfused],
+            (PlanChoice::Unfused, _) => &[PlanKind::Unfused],
+            (PlanChoice::Fused, _) => &[PlanKind::Fused],
+            (PlanChoice::Blocked, _) => &[PlanKind::Blocked],
         }
     }
 

@@ -5,7 +5,7 @@ use crate::ops::activation::{Activation, ActivationKind};
 
 /// `f(x)`; NaN stays NaN.
 #[inline(always)]
-fn value<T: Real>(kind: ActivationKind, x: T) -> T {
+pub(super) fn value<T: Real>(kind: ActivationKind, x: T) -> T {
     let (zero, one) = (T::of(0.0), T::of(1.0));
     match kind {
         ActivationKind::Relu if x <= zero => zero,

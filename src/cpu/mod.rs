@@ -4,12 +4,15 @@
 //! the oracle for everything else; and `fast`, what users run: SIMD over images interleaved by 16,
 //! on several threads, the same bits with any number of them.
 
+mod activated_pool;
 mod activation;
 mod adam;
 mod batch_norm;
 mod contrastive;
 mod conv2d;
+mod conv2d_blocked;
 mod dense;
+mod dense_blocked;
 mod distance;
 mod executor;
 mod gather;
@@ -61,12 +64,17 @@ macro_rules! functions {
 }
 
 functions! {
+    activated_pool::ActivatedPool { backward }
     activation::Activation { forward, backward }
     adam::Adam { forward }
     batch_norm::BatchNorm { forward, infer, backward_weight, backward_input }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
+    conv2d_blocked::Conv2dBlocked {
+        spread_input, spread_gradient, block_gradient, pack, pack_turned, forward, backward_input, backward_weight
+    }
     dense::Dense { forward, backward_input, backward_weight, backward_bias }
+    dense_blocked::DenseBlocked { forward, backward_input, backward_weight }
     distance::Distance { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }

@@ -3,12 +3,15 @@
 //! An op has one stem. `ops::conv2d` describes it, `shaders/conv2d.wgsl` holds its kernels,
 //! `cpu::conv2d` its twins and `parity::conv2d` the cases on which they must agree.
 
+pub mod activated_pool;
 pub mod activation;
 pub mod adam;
 pub mod batch_norm;
 pub mod contrastive;
 pub mod conv2d;
+pub mod conv2d_blocked;
 pub mod dense;
+pub mod dense_blocked;
 pub mod distance;
 pub mod gather;
 pub mod head;
@@ -51,12 +54,15 @@ macro_rules! stems {
 }
 
 stems! {
+    activated_pool::ActivatedPool,
     activation::Activation,
     adam::Adam,
     batch_norm::BatchNorm,
     contrastive::Contrastive,
     conv2d::Conv2d,
+    conv2d_blocked::Conv2dBlocked,
     dense::Dense,
+    dense_blocked::DenseBlocked,
     distance::Distance,
     gather::Gather,
     head::Head,

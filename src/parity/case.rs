@@ -176,6 +176,10 @@ impl Maker {
         self.add(name, None, Values::Numbers(numbers), Fate::Output)
     }
 
+    pub fn scratch_images(&mut self, name: &'static str, images: usize, values: usize) -> View {
+        self.add(name, Some(images), Values::Numbers(vec![POISON; images * values]), Fate::Scratch)
+    }
+
     pub fn scratch(&mut self, name: &'static str, len: usize) -> View {
         self.add(name, None, Values::Numbers(vec![POISON; len]), Fate::Scratch)
     }

@@ -6,6 +6,7 @@
 //! bound. [`trace`] does the same for every step of a whole plan, and [`training`] trains on both
 //! sides. [`faults`] plants faults and expects them to be found.
 
+mod activated_pool;
 mod activation;
 mod adam;
 mod batch_norm;
@@ -14,7 +15,9 @@ pub mod case;
 pub mod compare;
 mod contrastive;
 mod conv2d;
+mod conv2d_blocked;
 mod dense;
+mod dense_blocked;
 mod distance;
 pub mod faults;
 mod gather;
@@ -51,6 +54,9 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         rows::cases,
         trunk::cases,
         objective::cases,
+        conv2d_blocked::cases,
+        dense_blocked::cases,
+        activated_pool::cases,
     ]
     .iter()
     .flat_map(|cases| cases(layout))

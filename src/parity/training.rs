@@ -47,13 +47,17 @@ const FREE_LOSS: f64 = 1e-5;
 pub type Comparison = fn(&Subject) -> Result<Vec<Verdict>, ExecutorError>;
 
 /// All of them, by name.
-pub const COMPARISONS: [(&str, Comparison); 7] = [
+pub const COMPARISONS: [(&str, Comparison); 11] = [
     ("synchronised", |subject| synchronised(subject, PlanKind::Unfused)),
+    ("synchronised, blocked", |subject| synchronised(subject, PlanKind::Blocked)),
     ("synchronised, fused", |subject| synchronised(subject, PlanKind::Fused)),
     ("free", |subject| free(subject, PlanKind::Unfused)),
+    ("free, blocked", |subject| free(subject, PlanKind::Blocked)),
     ("free, fused", |subject| free(subject, PlanKind::Fused)),
-    ("traced", traced_whole),
-    ("traced in pieces", traced_in_pieces),
+    ("traced", |subject| traced_whole(subject, PlanKind::Unfused)),
+    ("traced, blocked", |subject| traced_whole(subject, PlanKind::Blocked)),
+    ("traced in pieces", |subject| traced_in_pieces(subject, PlanKind::Unfused)),
+    ("traced in pieces, blocked", |subject| traced_in_pieces(subject, PlanKind::Blocked)),
     ("traced, fused", traced_fused),
 ];
 
@@ -239,13 +243,13 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
 }
 
 /// Each launch of a training step against the reference on the inputs that the launch had.
-fn traced_whole(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, PlanKind::Unfused, (&ModelOptions::default(), 1e-8), |device| device.max_binding)
+fn traced_whole(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    traced(subject, kind, (&ModelOptions::default(), 1e-8), |device| device.max_binding)
 }
 
 /// The same with bindings so small that images, rows of weights, optimizer and data set are split.
-fn traced_in_pieces(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, PlanKind::Unfused, (&ModelOptions::default(), 1e-8), |_| 64 << 10)
+fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    traced(subject, kind, (&ModelOptions::default(), 1e-8), |_| 64 << 10)
 }
 
 /// The fused launches run through several layers each: no kinks, where rounding could choose another side

@@ -113,6 +113,10 @@ impl Builder<'_> {
         let fixed = self.fixed_buffers(features);
 
         let largest = self.stages.iter().map(|s| s.input.len().max(s.output.len())).max().unwrap_or(1);
+        let largest = match options.kind {
+            PlanKind::Unfused | PlanKind::Fused => largest,
+            PlanKind::Blocked => largest.max(self.largest_blocked()),
+        };
         let images = options.max_binding / (4 * largest);
         if images < 2 {
             let needed = 2 * 4 * largest;
@@ -124,7 +128,7 @@ impl Builder<'_> {
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
         let [mut train, mut embed] = match options.kind {
-            PlanKind::Unfused => [
+            PlanKind::Unfused | PlanKind::Blocked => [
                 self.train_steps(network, &windows, &fixed, piece, features)?,
                 self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
             ],

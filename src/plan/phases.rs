@@ -60,19 +60,18 @@ impl Builder<'_> {
             let x = self.activation(images, network.input.len());
             let place = (2, first, images);
             steps.add("input", Self::gather(windows, network.input, place, fixed.pairs_index, x));
-            let views = self.forward(&mut steps, fixed, images, x)?;
+            let kept = self.forward(&mut steps, fixed, images, x)?;
             let distance = distance(network, count, features, first);
-            let embedding = views[views.len() - 1];
-            steps.add("distance", vec![distance.forward(embedding, distances)]);
-            pieces.push((distance, views));
+            steps.add("distance", vec![distance.forward(kept.embedding(), distances)]);
+            pieces.push((distance, kept));
         }
         let ddistances = self.compare_and_lose(&mut steps, network, fixed, distances);
-        for (number, (distance, views)) in pieces.into_iter().enumerate() {
+        for (number, (distance, kept)) in pieces.into_iter().enumerate() {
             let images = 2 * distance.pairs as usize;
-            let embedding = views[views.len() - 1];
+            let embedding = kept.embedding();
             let dembedding = self.activation(images, features);
             steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
-            self.backward(&mut steps, fixed, (images, number > 0), &views, dembedding)?;
+            self.backward(&mut steps, fixed, (images, number > 0), &kept, dembedding)?;
         }
         steps.add("adam", self.adam(fixed));
         Ok(steps.0)
@@ -186,9 +185,9 @@ impl Builder<'_> {
         let mut steps = Steps::default();
         let x = self.activation(images, network.input.len());
         steps.add("input", Self::gather(windows, network.input, (1, 0, images), fixed.embed_index, x));
-        let views = self.forward(&mut steps, fixed, images, x)?;
+        let kept = self.forward(&mut steps, fixed, images, x)?;
         let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
-        steps.add("embedding", vec![rows.store(views[views.len() - 1], fixed.embeddings)]);
+        steps.add("embedding", vec![rows.store(kept.embedding(), fixed.embeddings)]);
         Ok(steps.0)
     }
 

@@ -1,7 +1,7 @@
 //! The subnet in a plan: shapes and parameters of its layers, its forward and its backward steps.
 
 use super::build::{Builder, Fixed, Steps};
-use super::{Initial, Parameter, PlanError};
+use super::{Initial, Parameter, PlanError, PlanKind};
 use crate::data::Shape;
 use crate::model::{LayerKind, Network};
 use crate::ops::activation::Activation;
@@ -9,7 +9,7 @@ use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
 use crate::ops::pool2d::Pool2d;
 use crate::ops::reduce::Reduce;
-use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, TENSOR_ALIGN as ALIGN, View};
+use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Partial convolution gradients that GPU threads share out: enough to fill a small GPU.
 const PARTS: usize = 32;
@@ -22,6 +22,20 @@ pub(super) struct Stage {
     pub(super) output: Shape,
     /// Positions of weight and bias in the plan's parameters.
     pub(super) parameters: Option<[usize; 2]>,
+}
+
+/// What the way forward leaves for the way back.
+pub(super) struct Kept {
+    /// Each stage's input, then the embedding.
+    pub(super) views: Vec<View>,
+    /// Of a blocked convolution its input, spread.
+    pub(super) spreads: Vec<Option<View>>,
+}
+
+impl Kept {
+    pub(super) fn embedding(&self) -> View {
+        self.views[self.views.len() - 1]
+    }
 }
 
 impl Builder<'_> {
@@ -86,39 +100,53 @@ impl Builder<'_> {
         Ok(shape)
     }
 
-    /// Runs `images` images through the subnet; the views are each stage's input, then the embedding.
+    /// Runs `images` images through the subnet.
     pub(super) fn forward(
         &mut self,
         steps: &mut Steps,
         fixed: &Fixed,
         images: usize,
         x: View,
-    ) -> Result<Vec<View>, PlanError> {
+    ) -> Result<Kept, PlanError> {
+        if self.options.kind == PlanKind::Blocked {
+            return self.forward_blocked(steps, fixed, images, x);
+        }
         let mut views = vec![x];
         for number in 0..self.stages.len() {
-            let (output, input) = (self.stages[number].output.len(), views[number]);
-            let y = self.activation(images, output);
-            let stage = &self.stages[number];
-            let launches = match stage.kind {
-                LayerKind::Conv2d { .. } => {
-                    let [weight, bias] = self.weights(stage, fixed.parameters);
-                    vec![self.conv(stage, images).forward(input, weight, bias, y)]
-                }
-                LayerKind::Dense { outputs } => {
-                    let [weight, bias] = self.weights(stage, fixed.parameters);
-                    let windows = self.row_windows(stage, images, stage.input.len(), outputs)?;
-                    windows.iter().map(|(part, rows)| part.forward(input, rows.of(weight), bias, y)).collect()
-                }
-                LayerKind::Pool2d { .. } => vec![pool2d(stage, images).forward(input, y)],
-                LayerKind::Activation(kind) => {
-                    let count = (images * output) as u32;
-                    vec![Activation { count, kind, accumulate: false }.forward(input, y)]
-                }
-            };
+            let y = self.activation(images, self.stages[number].output.len());
+            let launches = self.stage_forward(fixed, images, number, views[number], y)?;
             steps.add(&self.stages[number].name, launches);
             views.push(y);
         }
-        Ok(views)
+        Ok(Kept { views, spreads: Vec::new() })
+    }
+
+    /// A launch, or one for each window of rows.
+    pub(super) fn stage_forward(
+        &self,
+        fixed: &Fixed,
+        images: usize,
+        number: usize,
+        x: View,
+        y: View,
+    ) -> Result<Vec<Step>, PlanError> {
+        let stage = &self.stages[number];
+        Ok(match stage.kind {
+            LayerKind::Conv2d { .. } => {
+                let [weight, bias] = self.weights(stage, fixed.parameters);
+                vec![self.conv(stage, images).forward(x, weight, bias, y)]
+            }
+            LayerKind::Dense { outputs } => {
+                let [weight, bias] = self.weights(stage, fixed.parameters);
+                let windows = self.row_windows(stage, images, stage.input.len(), outputs, 1)?;
+                windows.iter().map(|(part, rows)| part.forward(x, rows.of(weight), bias, y)).collect()
+            }
+            LayerKind::Pool2d { .. } => vec![pool2d(stage, images).forward(x, y)],
+            LayerKind::Activation(kind) => {
+                let count = (images * stage.output.len()) as u32;
+                vec![Activation { count, kind, accumulate: false }.forward(x, y)]
+            }
+        })
     }
 
     /// Back through the subnet from the embedding's gradient; `accumulate` adds to the parameters'
@@ -128,58 +156,18 @@ impl Builder<'_> {
         steps: &mut Steps,
         fixed: &Fixed,
         (images, accumulate): (usize, bool),
-        views: &[View],
+        kept: &Kept,
         mut dy: View,
     ) -> Result<(), PlanError> {
+        if self.options.kind == PlanKind::Blocked {
+            return self.backward_blocked(steps, fixed, (images, accumulate), kept, dy);
+        }
         for number in (0..self.stages.len()).rev() {
-            let x = views[number];
             let input = self.stages[number].input.len();
             // Nothing asks for the gradient of the images.
             let dx = (number > 0).then(|| self.activation(images, input));
-            let stage = &self.stages[number];
-            let mut launches = Vec::new();
-            match stage.kind {
-                LayerKind::Conv2d { .. } => {
-                    let [weight, _] = self.weights(stage, fixed.parameters);
-                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                    let conv = Conv2d { accumulate, ..self.conv(stage, images) };
-                    let parts_len = conv.parts() * conv.weight_len();
-                    if 4 * parts_len > self.options.max_binding {
-                        return Err(
-                            self.too_large(&format!("{}'s partial gradients", stage.name), 4 * parts_len)
-                        );
-                    }
-                    let reduce =
-                        Reduce { count: conv.weight_len() as u32, parts: conv.parts() as u32, accumulate };
-                    let parts = self.temporary(Layout::Plain, 1, parts_len);
-                    launches.push(conv.backward_weight(x, dy, parts));
-                    launches.push(reduce.forward(parts, dweight));
-                    launches.push(conv.backward_bias(dy, dbias));
-                    launches.extend(
-                        dx.map(|dx| Conv2d { accumulate: false, ..conv }.backward_input(dy, weight, dx)),
-                    );
-                }
-                LayerKind::Dense { outputs } => {
-                    let [weight, _] = self.weights(stage, fixed.parameters);
-                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                    for (part, rows) in self.row_windows(stage, images, input, outputs)? {
-                        let adding = Dense { accumulate, ..part };
-                        launches.push(adding.backward_weight(x, dy, rows.of(dweight)));
-                        if part.first_row == 0 {
-                            launches.push(adding.backward_bias(dy, dbias));
-                        }
-                        let later = Dense { accumulate: part.first_row > 0, ..part };
-                        launches.extend(dx.map(|dx| later.backward_input(dy, rows.of(weight), dx)));
-                    }
-                }
-                LayerKind::Pool2d { .. } => {
-                    launches.extend(dx.map(|dx| pool2d(stage, images).backward(x, dy, dx)));
-                }
-                LayerKind::Activation(kind) => {
-                    let part = Activation { count: (images * input) as u32, kind, accumulate: false };
-                    launches.extend(dx.map(|dx| part.backward(views[number + 1], dy, dx)));
-                }
-            }
+            let views = [kept.views[number], kept.views[number + 1], dy];
+            let launches = self.stage_backward(fixed, (images, accumulate), number, views, dx)?;
             steps.add(&self.stages[number].name, launches);
             match dx {
                 Some(dx) => dy = dx,
@@ -189,11 +177,71 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn weights(&self, stage: &Stage, buffer: BufferId) -> [View; 2] {
+    /// From a stage's input, output and output's gradient.
+    pub(super) fn stage_backward(
+        &mut self,
+        fixed: &Fixed,
+        (images, accumulate): (usize, bool),
+        number: usize,
+        [x, y, dy]: [View; 3],
+        dx: Option<View>,
+    ) -> Result<Vec<Step>, PlanError> {
+        let stage = &self.stages[number];
+        let mut launches = Vec::new();
+        match stage.kind {
+            LayerKind::Conv2d { .. } => {
+                let [weight, _] = self.weights(stage, fixed.parameters);
+                let [dweight, dbias] = self.weights(stage, fixed.gradients);
+                let conv = Conv2d { accumulate, ..self.conv(stage, images) };
+                let reduce =
+                    Reduce { count: conv.weight_len() as u32, parts: conv.parts() as u32, accumulate };
+                let parts = self.partial_gradients(number, &conv)?;
+                launches.push(conv.backward_weight(x, dy, parts));
+                launches.push(reduce.forward(parts, dweight));
+                launches.push(conv.backward_bias(dy, dbias));
+                launches
+                    .extend(dx.map(|dx| Conv2d { accumulate: false, ..conv }.backward_input(dy, weight, dx)));
+            }
+            LayerKind::Dense { outputs } => {
+                let [weight, _] = self.weights(stage, fixed.parameters);
+                let [dweight, dbias] = self.weights(stage, fixed.gradients);
+                for (part, rows) in self.row_windows(stage, images, stage.input.len(), outputs, 1)? {
+                    let adding = Dense { accumulate, ..part };
+                    launches.push(adding.backward_weight(x, dy, rows.of(dweight)));
+                    if part.first_row == 0 {
+                        launches.push(adding.backward_bias(dy, dbias));
+                    }
+                    let later = Dense { accumulate: part.first_row > 0, ..part };
+                    launches.extend(dx.map(|dx| later.backward_input(dy, rows.of(weight), dx)));
+                }
+            }
+            LayerKind::Pool2d { .. } => {
+                launches.extend(dx.map(|dx| pool2d(stage, images).backward(x, dy, dx)));
+            }
+            LayerKind::Activation(kind) => {
+                let count = (images * stage.input.len()) as u32;
+                let part = Activation { count, kind, accumulate: false };
+                launches.extend(dx.map(|dx| part.backward(y, dy, dx)));
+            }
+        }
+        Ok(launches)
+    }
+
+    /// Room for a convolution's partial weight gradients.
+    pub(super) fn partial_gradients(&mut self, number: usize, conv: &Conv2d) -> Result<View, PlanError> {
+        let len = conv.parts() * conv.weight_len();
+        if 4 * len > self.options.max_binding {
+            let name = &self.stages[number].name;
+            return Err(self.too_large(&format!("{name}'s partial gradients"), 4 * len));
+        }
+        Ok(self.temporary(Layout::Plain, 1, len))
+    }
+
+    pub(super) fn weights(&self, stage: &Stage, buffer: BufferId) -> [View; 2] {
         stage.parameters.map(|ps| ps.map(|p| self.parameter(p, buffer))).expect("the layer has parameters")
     }
 
-    fn conv(&self, stage: &Stage, images: usize) -> Conv2d {
+    pub(super) fn conv(&self, stage: &Stage, images: usize) -> Conv2d {
         let LayerKind::Conv2d { out_channels, kernel, stride, padding } = stage.kind else {
             unreachable!("asked of convolutions only")
         };
@@ -211,16 +259,18 @@ impl Builder<'_> {
         conv
     }
 
-    /// A dense layer in windows of whole rows, as many as fit a binding.
-    fn row_windows(
+    /// A dense layer in windows of whole rows, as many as fit a binding, in multiples of `multiple`.
+    pub(super) fn row_windows(
         &self,
         stage: &Stage,
         images: usize,
         inputs: usize,
         outputs: usize,
+        multiple: usize,
     ) -> Result<Vec<(Dense, RowWindow)>, PlanError> {
         let most = self.options.max_binding / (4 * inputs);
-        let granule = ALIGN / gcd(ALIGN, inputs);
+        // Both are powers of two.
+        let granule = (ALIGN / gcd(ALIGN, inputs)).max(multiple);
         let window = if most >= outputs { outputs } else { most / granule * granule };
         if window == 0 {
             let needed = 4 * inputs * granule;
@@ -240,7 +290,7 @@ impl Builder<'_> {
 
 /// The rows of a weight that a window covers, in elements.
 #[derive(Clone, Copy)]
-struct RowWindow {
+pub(super) struct RowWindow {
     offset: usize,
     len: usize,
 }
@@ -273,7 +323,7 @@ fn conv2d(
     }
 }
 
-fn pool2d(stage: &Stage, images: usize) -> Pool2d {
+pub(super) fn pool2d(stage: &Stage, images: usize) -> Pool2d {
     let LayerKind::Pool2d { kind, size, stride } = stage.kind else { unreachable!("asked of pooling only") };
     Pool2d {
         images: images as u32,

@@ -4,6 +4,8 @@ use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
 use crate::ops::{Access, contrastive::Convention};
 
+const SPLITTABLE: [PlanKind; 2] = [PlanKind::Unfused, PlanKind::Blocked];
+
 fn lenet(channels: usize, side: usize, options: &ModelOptions) -> Network {
     network("sn-lenet5", Shape { channels, height: side, width: side }, options).unwrap()
 }
@@ -26,6 +28,10 @@ fn plan(batch_size: usize, max_binding: usize, layout: Layout) -> Result<Plan, P
     build(&network, &options(PlanKind::Unfused, batch_size, max_binding, layout))
 }
 
+fn plan_as(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout) -> Result<Plan, PlanError> {
+    build(&lenet(1, 28, &ModelOptions::default()), &options(kind, batch_size, max_binding, layout))
+}
+
 fn fused(network: &Network, batch_size: usize, max_binding: usize) -> Result<Plan, PlanError> {
     build(network, &options(PlanKind::Fused, batch_size, max_binding, Layout::Plain))
 }
@@ -42,8 +48,9 @@ fn sn_lenet5_has_its_parameters() {
 
 #[test]
 fn nothing_binds_more_than_the_limit() {
-    for max_binding in [64 << 10, 100_000, 1 << 20] {
-        let plan = plan(9, max_binding, Layout::Plain).unwrap();
+    let limits = [64 << 10, 100_000, 1 << 20];
+    for (kind, max_binding) in SPLITTABLE.into_iter().flat_map(|kind| limits.map(|limit| (kind, limit))) {
+        let plan = plan_as(kind, 9, max_binding, Layout::Plain).unwrap();
         for step in Plan::phases().into_iter().flat_map(|phase| plan.steps(phase)) {
             for operand in &step.operands {
                 assert!(4 * operand.view.len <= max_binding, "{} of {}", operand.name, step.layer);
@@ -56,13 +63,16 @@ fn nothing_binds_more_than_the_limit() {
 
 #[test]
 fn a_split_plan_computes_as_much_as_a_whole_one() {
-    let whole = plan(9, usize::MAX / 8, Layout::Plain).unwrap();
-    let split = plan(9, 64 << 10, Layout::Plain).unwrap();
-    assert!(split.train.len() > 5 * whole.train.len());
-    let matmuls = |plan: &Plan| -> u64 {
-        plan.train.iter().filter(|s| ["conv2d", "dense"].contains(&s.op)).map(|s| s.flops).sum()
-    };
-    assert_eq!(matmuls(&whole), matmuls(&split));
+    let ops = ["conv2d", "dense", "conv2d_blocked", "dense_blocked"];
+    let matmuls =
+        |plan: &Plan| -> u64 { plan.train.iter().filter(|s| ops.contains(&s.op)).map(|s| s.flops).sum() };
+    let unfused = plan(9, usize::MAX / 8, Layout::Plain).unwrap();
+    for kind in SPLITTABLE {
+        let whole = plan_as(kind, 9, usize::MAX / 8, Layout::Plain).unwrap();
+        let split = plan_as(kind, 9, 64 << 10, Layout::Plain).unwrap();
+        assert!(split.train.len() > 5 * whole.train.len());
+        assert_eq!([matmuls(&whole), matmuls(&split)], [matmuls(&unfused); 2]);
+    }
 }
 
 #[test]
@@ -125,9 +135,9 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
 /// A value must stay where it is until its last reader has run.
 #[test]
 fn shared_memory_overwrites_nothing_that_is_still_read() {
-    for plan in [plan(9, 64 << 10, Layout::Plain), fused(&lenet(1, 28, &ModelOptions::default()), 9, 1 << 27)]
-    {
-        nothing_is_overwritten(&plan.unwrap());
+    nothing_is_overwritten(&fused(&lenet(1, 28, &ModelOptions::default()), 9, 1 << 27).unwrap());
+    for kind in SPLITTABLE {
+        nothing_is_overwritten(&plan_as(kind, 9, 64 << 10, Layout::Plain).unwrap());
     }
 }
 
@@ -166,4 +176,22 @@ fn layouts_convert_there_and_back() {
         assert_eq!(stored[16], 1, "value 1 of image 0 stands behind value 0 of 16 images");
         assert_eq!(to_plain(&stored, Layout::Interleaved, images, 3), plain);
     }
+}
+
+/// What the blocked kernels do not support, the unfused ones compute: a dense layer with an odd row.
+#[test]
+fn odd_layers_of_a_blocked_plan_are_unfused() {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let mut network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+    network.layers[6].kind = crate::model::LayerKind::Dense { outputs: 121 };
+    let whole = plan_as(PlanKind::Blocked, 4, 1 << 27, Layout::Plain).unwrap();
+    let odd = build(&network, &whole.options).unwrap();
+    let layers = |plan: &Plan, op| -> Vec<String> {
+        plan.train.iter().filter(|s| (s.op, s.entry) == (op, "forward")).map(|s| s.layer.clone()).collect()
+    };
+    assert_eq!(layers(&whole, "dense_blocked"), ["fc1", "fc2"]);
+    assert_eq!(
+        (layers(&odd, "dense_blocked"), layers(&odd, "dense")),
+        (vec![], vec!["fc1".into(), "fc2".into()])
+    );
 }
