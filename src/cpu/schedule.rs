@@ -275,6 +275,15 @@ fn items(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Vec<Item> {
                 items.extend(bias_in_parts(step, groups, buffers));
                 continue;
             }
+        } else {
+            // What does not fit the buffer that stands for the plan's is another tensor, in the plan's own.
+            for operand in step.operands.iter_mut().filter(|operand| operand.access == Access::Write) {
+                let View { buffer, offset, len, .. } = operand.view;
+                if offset + len > buffers[buffer.0].len {
+                    operand.view.buffer = original(&latest, buffer);
+                    latest.remove(&operand.view.buffer);
+                }
+            }
         }
         items.push(item(step, split));
     }
