@@ -186,49 +186,6 @@ fn a_refused_command_leaves_the_folder_for_the_corrected_one() {
     train(parent.path(), "run", &["--adapter", "cpu", "--epochs", "1", "--max-steps", "2"]);
 }
 
-/// Arguments, exit code, and what the message says.
-#[test]
-fn failures_say_what_to_do() {
-    let parent = tempfile::tempdir().unwrap();
-    let full = parent.path().join("full");
-    std::fs::create_dir(&full).unwrap();
-    std::fs::write(full.join("precious"), "do not lose me").unwrap();
-    let junk = parent.path().join("junk.safetensors");
-    std::fs::write(&junk, "not weights").unwrap();
-    let toml = parent.path().join("bad.toml");
-    std::fs::write(&toml, "learning-rate = 1\n").unwrap();
-    let (full, junk, toml) = (full.to_str().unwrap(), junk.to_str().unwrap(), toml.to_str().unwrap());
-    let empty = parent.path().to_str().unwrap();
-    let cases: &[(&[&str], i32, &str)] = &[
-        (&["train", "--adapter", "no such card"], 4, "no adapter matches \"no such card\""),
-        (&["train", "--adapter", "99"], 4, "--adapter cpu"),
-        (&["train", "--model", "resnet"], 2, "the models are: sn-lenet5"),
-        (&["train", "--dataset", "mnits"], 2, "mnist"),
-        (&["train", "--dataset", "mnist", "--data-dir", empty], 3, "train-images"),
-        (&["train", "--batch-size", "0"], 2, "--batch-size"),
-        (&["train", "--batch-size", "1"], 2, "norm"),
-        (&["train", "--batch-size", "60000", "--adapter", "cpu"], 2, "--batch-size"),
-        (&["train", "--lr", "nan"], 2, "--lr"),
-        (&["train", "--margin", "0"], 2, "--margin"),
-        (&["train", "--epochs", "0"], 2, "--epochs"),
-        (&["train", "--seed", "18446744073709551615"], 2, "--seed"),
-        (&["train", "--run-dir", full], 2, "not empty"),
-        (&["train", "--init", junk, "--adapter", "cpu"], 3, "safetensors"),
-        (&["train", "--init", "/nonexistent/weights", "--adapter", "cpu"], 3, "/nonexistent/weights"),
-        (&["train", "--config", toml], 2, "learning-rate"),
-        (&["parity", "--adapter", "cpu", "--op", "conv3d"], 2, "conv2d"),
-        (&["train", "--run-dir", "/proc/nowhere", "--adapter", "cpu"], 6, "/proc/nowhere"),
-    ];
-    for (arguments, code, words) in cases {
-        let output = program().args(*arguments).current_dir(parent.path()).output().unwrap();
-        let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {message}");
-        assert!(message.contains(words), "{arguments:?}: {message}");
-        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
-    }
-    assert_eq!(std::fs::read_to_string(Path::new(full).join("precious")).unwrap(), "do not lose me");
-}
-
 #[test]
 fn a_driver_that_is_missing_is_no_reason_to_take_another() {
     let output = program()

@@ -20,6 +20,8 @@ use crate::train::{
 };
 
 #[derive(Args)]
+// `--lr -1` is to be told what --lr may be, not that there is no flag -1.
+#[command(allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     settings: Config,

@@ -3,6 +3,7 @@
 // Each test uses a part of this.
 #![allow(dead_code)]
 
+pub mod idx;
 pub mod program;
 pub mod training;
 
