@@ -155,7 +155,15 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", path.display())))?;
-        toml::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+        Self::parse(&text, path)
+    }
+
+    /// The settings in the text of a `config.toml`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        toml::from_str(text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
     }
 
     /// These settings, but with every flag that was given on the command line.

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use config::Config;
 pub use fail::Failure;
 
 /// Train and use siamese networks on any GPU.

@@ -11,7 +11,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use self::file::LIMIT;
+pub use self::file::{Images, LIMIT, parse_images, parse_labels};
 use self::file::{read_images, read_labels};
 use super::{DataError, Dataset, Shape};
 

@@ -18,21 +18,44 @@ const CHUNK: u64 = 1 << 20;
 /// Chunks that may wait for the hashing thread.
 const CHUNKS_WAITING: usize = 8;
 
+/// The most that deflate can shrink bytes.
+const DEFLATE_RATIO: u64 = 1032;
+
 const IMAGES_MAGIC: u32 = 2051;
 const LABELS_MAGIC: u32 = 2049;
 
 /// The content of an image file.
-pub(super) struct Images {
-    pub(super) count: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+#[derive(Debug)]
+pub struct Images {
+    pub count: usize,
+    pub height: usize,
+    pub width: usize,
     /// `count * height * width` bytes.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 /// Reads an image file; also returns the MD5 of its uncompressed content, in hexadecimal.
 pub(super) fn read_images(path: &Path) -> Result<(Images, String), DataError> {
-    let mut file = IdxFile::open(path)?;
+    images(IdxFile::open(path)?)
+}
+
+/// The images in the bytes of a file; `path` is for messages.
+///
+/// # Errors
+/// The bytes are no image file, plain or gzipped.
+pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
+    Ok(images(IdxFile::of(path, bytes, bytes.len() as u64)?)?.0)
+}
+
+/// The labels, 0 to `largest`, in the bytes of a file; `path` is for messages.
+///
+/// # Errors
+/// The bytes are no label file, plain or gzipped, or a label is too large.
+pub fn parse_labels(bytes: &[u8], path: &Path, largest: u32) -> Result<Vec<u32>, DataError> {
+    Ok(labels(IdxFile::of(path, bytes, bytes.len() as u64)?, largest)?.0)
+}
+
+fn images(mut file: IdxFile<'_>) -> Result<(Images, String), DataError> {
     file.magic(IMAGES_MAGIC, "image files")?;
     let count = file.size("number of images")?;
     let height = file.size("height")?;
@@ -46,14 +69,17 @@ pub(super) fn read_images(path: &Path) -> Result<(Images, String), DataError> {
 
 /// Reads a label file, labels 0 to `largest`; also returns the MD5 of its uncompressed content.
 pub(super) fn read_labels(path: &Path, largest: u32) -> Result<(Vec<u32>, String), DataError> {
-    let mut file = IdxFile::open(path)?;
+    labels(IdxFile::open(path)?, largest)
+}
+
+fn labels(mut file: IdxFile<'_>, largest: u32) -> Result<(Vec<u32>, String), DataError> {
     file.magic(LABELS_MAGIC, "label files")?;
     let count = file.size("number of labels")?;
     let start = file.offset;
     let bytes = file.body([count, 1, 1], "labels")?;
     if let Some(index) = bytes.iter().position(|&label| u32::from(label) > largest) {
         return Err(DataError::Label {
-            path: path.to_owned(),
+            path: file.path.to_owned(),
             index,
             offset: start + index as u64,
             value: bytes[index],
@@ -66,8 +92,10 @@ pub(super) fn read_labels(path: &Path, largest: u32) -> Result<(Vec<u32>, String
 /// A file as it is read, front to back: unpacked, counted and hashed on the way.
 struct IdxFile<'a> {
     path: &'a Path,
-    content: Box<dyn Read>,
+    content: Box<dyn Read + Send + 'a>,
     gzipped: bool,
+    /// Most bytes that the content can have, unless the file is a pipe.
+    most: u64,
     /// Bytes of uncompressed content so far.
     offset: u64,
     hash: Md5,
@@ -76,20 +104,31 @@ struct IdxFile<'a> {
 impl<'a> IdxFile<'a> {
     fn open(path: &'a Path) -> Result<Self, DataError> {
         let read = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
-        let mut file = File::open(path).map_err(read)?;
+        let file = File::open(path).map_err(read)?;
+        let length = file.metadata().map_err(read)?.len();
+        Self::of(path, BufReader::with_capacity(1 << 16, file), length)
+    }
+
+    /// A file of `length` bytes, from its start.
+    fn of(path: &'a Path, mut file: impl Read + Send + 'a, length: u64) -> Result<Self, DataError> {
+        let read = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
         let mut start = Vec::with_capacity(2);
         file.by_ref().take(2).read_to_end(&mut start).map_err(read)?;
         // By content, not by name: browsers and archivers unpack and rename.
         let gzipped = start == [0x1f, 0x8b];
-        let raw = Cursor::new(start).chain(BufReader::with_capacity(1 << 16, file));
-        let content: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
-        Ok(Self { path, content, gzipped, offset: 0, hash: Md5::new() })
+        let raw = Cursor::new(start).chain(file);
+        let (content, most): (Box<dyn Read + Send + 'a>, u64) = match gzipped {
+            true => (Box::new(MultiGzDecoder::new(raw)), length.saturating_mul(DEFLATE_RATIO)),
+            false => (Box::new(raw), length),
+        };
+        Ok(Self { path, content, gzipped, most, offset: 0, hash: Md5::new() })
     }
 
     /// Reads up to `length` bytes; fewer only at the end of the file.
     fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
-        // A header may lie, so memory for more than a usual file is taken only as bytes arrive.
-        let mut bytes = Vec::with_capacity(length.min(64 << 20) as usize);
+        // A header may lie: memory is taken for what the file can hold, and for more than a usual
+        // file only as bytes arrive.
+        let mut bytes = Vec::with_capacity(length.min(self.most).min(64 << 20) as usize);
         let mut content = self.content.by_ref().take(length);
         let hash = &mut self.hash;
         // Unpacking and hashing take about as long: side by side they take half.
