@@ -50,12 +50,15 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Answers whether a file was accepted.
+type Load = Box<dyn Fn(&[u8]) -> bool>;
+
 /// A loader, right files for it, and the most bytes it may take for a file of some length.
 struct Loader {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
     /// Answers whether the file was accepted.
-    load: Box<dyn Fn(&[u8]) -> bool>,
+    load: Load,
     bound: fn(usize) -> usize,
 }
 

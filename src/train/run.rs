@@ -156,16 +156,27 @@ impl Trainer<'_> {
         let test = pairs::test(labels, self.split, seed)?;
         let batch_size = self.executor.plan().options.batch_size;
         let (mut epochs, mut logs) = self.logs()?;
-        for epoch in self.position.epochs + 1..=self.schedule.epochs {
+        let (split, last) = (self.split, self.schedule.epochs);
+        let draw = move |epoch| pairs::training(labels, split, seed, epoch);
+        let mut ahead = None;
+        for epoch in self.position.epochs + 1..=last {
             let before = self.position.steps - self.position.under_way.steps;
             let left = self.schedule.max_steps.map_or(u64::MAX, |most| most.saturating_sub(before));
-            let drawn = pairs::training(labels, self.split, seed, epoch)?;
+            let drawn = ahead.take().unwrap_or_else(|| draw(epoch))?;
             let steps = ((drawn.len() / batch_size) as u64).min(left) as usize;
             if steps == 0 {
                 break;
             }
             setup::upload_pairs(self.executor, &drawn)?;
-            let pairs_per_second = match self.train(epoch, steps, before, &mut logs, watch)? {
+            // The next epoch's pairs are drawn while this one runs.
+            let trained = std::thread::scope(|scope| {
+                let drawing = (epoch < last).then(|| scope.spawn(move || draw(epoch + 1)));
+                let trained = self.train(epoch, steps, before, &mut logs, watch);
+                // A thread that panicked leaves the drawing to the next round, which will say why.
+                ahead = drawing.and_then(|drawing| drawing.join().ok());
+                trained
+            });
+            let pairs_per_second = match trained? {
                 Some(speed) => speed,
                 None => return self.interrupted(epochs),
             };
