@@ -55,6 +55,9 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
     entry("trunk.scalar_gradient", "at < 64u", "at <= 64u", NOBODY),
     entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
+    entry("objective.measure", "pairs - 1u", "pairs + 1u", CLAMP),
+    entry("objective.measure", "sum <= squared_floor", "sum < squared_floor", MEET),
+    entry("objective.without_head", "lane == 0u", "lane != 0u", LANES),
 ];
 
 impl std::fmt::Display for Equivalent {
