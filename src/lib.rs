@@ -11,10 +11,11 @@
 //! | [`train`], [`eval`] | the loop over epochs; what a trained network is worth |
 //! | [`report`] | the page of a run: curves, pairs as pictures, tables |
 //! | [`parity`] | whether an executor computes what the reference computes |
+//! | [`bench`] | how fast configurations run, beside one another and beside the device's limits |
 //! | [`cli`] | the command line, one file per subcommand |
 //!
 //! Imports point down this list's floors and never back: `ops` and `data`; `model`; `plan`;
-//! `executor`; `cpu` and `gpu`; `eval`; `train`; `report` and `parity`; `cli`.
+//! `executor`; `cpu` and `gpu`; `eval`; `train`; `report`, `parity` and `bench`; `cli`.
 //!
 //! The shortest complete example trains on the built-in glyphs for a few steps:
 //!
@@ -58,6 +59,7 @@
 //! # }
 //! ```
 
+pub mod bench;
 pub mod cli;
 pub mod cpu;
 pub mod data;

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Human words go to stderr, results to stdout.
 
 mod adapters;
+mod bench;
 mod compare;
 mod config;
 mod eval;
@@ -39,6 +40,8 @@ enum Command {
     Adapters(adapters::Arguments),
     /// Compare every kernel with the CPU, here.
     Parity(parity::Arguments),
+    /// Time training, scoring and each kernel, and compare adapters, plans and batch sizes.
+    Bench(bench::Arguments),
     /// Print what a training step launches.
     Plan(plan::Arguments),
 }
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Adapters(arguments) => adapters::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
     };
     match result {

@@ -2,8 +2,9 @@
 
 use super::schedule::Schedule;
 use super::threads::Crew;
-use super::{Memory, simd};
+use super::{Memory, fast, simd};
 use crate::executor::{AdapterInfo, Executor, ExecutorError, StepResult, front};
+use crate::ops::Step;
 use crate::plan::{Phase, Plan, Slot};
 
 /// Runs a plan with the `fast` functions, on threads of its own.
@@ -37,6 +38,12 @@ impl Cpu {
         let schedules = Plan::phases().map(|phase| Schedule::new(&plan, plan.steps(phase), &mut buffers));
         let memory = Memory::new(&buffers);
         Ok(Cpu { plan, memory, threads, schedules, adapter, launches: 0 })
+    }
+
+    /// Runs one step of the plan by itself, on this thread.
+    pub fn launch_alone(&mut self, step: &Step, slot: Slot) {
+        self.memory.lend(step, &slot, |io| fast(step, io));
+        self.launches += 1;
     }
 }
 

@@ -8,6 +8,7 @@ mod activated_pool;
 mod activation;
 mod adam;
 mod batch_norm;
+pub mod ceiling;
 mod contrastive;
 mod conv2d;
 mod conv2d_blocked;

@@ -35,7 +35,8 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gpu-siamese"),
-            required_features: wgpu::Features::empty(),
+            // Costs nothing until a query is made.
+            required_features: candidate.adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()

@@ -20,8 +20,8 @@ const IN_FLIGHT: usize = 2;
 
 /// Runs a plan on a GPU.
 pub struct Gpu {
-    plan: Plan,
-    session: Session,
+    pub(super) plan: Plan,
+    pub(super) session: Session,
     /// Losses are copied to these in turn.
     staging: Vec<wgpu::Buffer>,
     /// Slots to a submission, by phase.

@@ -2,14 +2,16 @@
 //!
 //! [`adapters`] finds and chooses, [`device`] opens one and keeps its errors, [`reflect`] reads the
 //! bindings from the WGSL, [`kernels`] compiles, [`session`] holds buffers and bind groups and
-//! records steps, [`executor`] trains with it.
+//! records steps, [`executor`] trains with it; `timing` and [`ceiling`] tell how fast it is and could be.
 
 pub mod adapters;
+pub mod ceiling;
 pub mod device;
 pub mod executor;
 pub mod kernels;
 pub mod reflect;
 pub mod session;
+mod timing;
 
 pub use adapters::{Candidate, Choice};
 pub use device::Device;

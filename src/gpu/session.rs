@@ -137,23 +137,12 @@ impl Session {
         slots: &[Slot],
         copy: Option<(usize, Range<usize>, &wgpu::Buffer)>,
     ) -> wgpu::SubmissionIndex {
-        let mut bytes = vec![0; slots.len() * SLOT_STRIDE];
-        for (to, slot) in bytes.chunks_exact_mut(SLOT_STRIDE).zip(slots) {
-            to[..size_of::<Slot>()].copy_from_slice(bytemuck::bytes_of(slot));
-        }
-        self.device.queue.write_buffer(&self.slots, 0, &bytes);
+        self.write_slots(slots);
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for number in 0..slots.len() {
-                pass.set_bind_group(0, &self.slot_group, &[(number * SLOT_STRIDE) as u32]);
-                for launch in &self.lists[list] {
-                    pass.set_pipeline(&launch.kernel.pipeline);
-                    pass.set_bind_group(TENSOR_GROUP, &launch.group, &[]);
-                    let [x, y, z] = launch.grid;
-                    pass.dispatch_workgroups(x, y, z);
-                    self.launches += 1;
-                }
+                self.record(&mut pass, list, 0..self.launches_of(list), number);
             }
         }
         if let Some((buffer, range, to)) = copy {
@@ -161,6 +150,37 @@ impl Session {
             encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, 0, size);
         }
         self.device.queue.submit([encoder.finish()])
+    }
+
+    pub(super) fn write_slots(&self, slots: &[Slot]) {
+        let mut bytes = vec![0; slots.len() * SLOT_STRIDE];
+        for (to, slot) in bytes.chunks_exact_mut(SLOT_STRIDE).zip(slots) {
+            to[..size_of::<Slot>()].copy_from_slice(bytemuck::bytes_of(slot));
+        }
+        self.device.queue.write_buffer(&self.slots, 0, &bytes);
+    }
+
+    /// Records launches of a list with the slot at position `slot`.
+    pub(super) fn record(
+        &mut self,
+        pass: &mut wgpu::ComputePass<'_>,
+        list: usize,
+        launches: Range<usize>,
+        slot: usize,
+    ) {
+        pass.set_bind_group(0, &self.slot_group, &[(slot * SLOT_STRIDE) as u32]);
+        for launch in &self.lists[list][launches] {
+            pass.set_pipeline(&launch.kernel.pipeline);
+            pass.set_bind_group(TENSOR_GROUP, &launch.group, &[]);
+            let [x, y, z] = launch.grid;
+            pass.dispatch_workgroups(x, y, z);
+            self.launches += 1;
+        }
+    }
+
+    /// Launches in a list.
+    pub(super) fn launches_of(&self, list: usize) -> usize {
+        self.lists[list].len()
     }
 
     /// Overwrites part of a buffer.

@@ -1,0 +1,110 @@
+//! Where a training step's time goes: the host's, and the device's launch by launch.
+
+use std::time::{Duration, Instant};
+
+use super::executor::Gpu;
+use super::session::{SLOTS, Session, map, mapped_values};
+use crate::executor::ExecutorError;
+use crate::plan::{Phase, Slot};
+
+impl Gpu {
+    /// What the host takes to record and submit these training steps; then waits for them.
+    ///
+    /// # Errors
+    /// What the device reports.
+    ///
+    /// # Panics
+    /// With more slots than [`SLOTS`].
+    pub fn recording_time(&mut self, slots: &[Slot]) -> Result<Duration, ExecutorError> {
+        assert!(slots.len() <= SLOTS);
+        let start = Instant::now();
+        let submission = self.session.submit(Phase::Train as usize, slots, None);
+        let recorded = start.elapsed();
+        self.session.device.wait(submission)?;
+        Ok(recorded)
+    }
+
+    /// Makes each launch of a training step a list of its own, for [`Gpu::repeat_alone`].
+    ///
+    /// # Errors
+    /// What the device rejects.
+    pub fn separate_lists(&mut self) -> Result<Vec<usize>, ExecutorError> {
+        self.plan.train.iter().map(|step| self.session.add(std::slice::from_ref(step))).collect()
+    }
+
+    /// Runs a list many times over and waits for it.
+    ///
+    /// # Errors
+    /// What the device reports.
+    ///
+    /// # Panics
+    /// With more times than [`SLOTS`].
+    pub fn repeat_alone(&mut self, list: usize, slot: Slot, times: usize) -> Result<(), ExecutorError> {
+        assert!(times <= SLOTS);
+        let submission = self.session.submit(list, &vec![slot; times], None);
+        self.session.device.wait(submission)
+    }
+
+    /// Microseconds of each launch of one training step by the device's own clock; `None` where it
+    /// offers none.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn device_times(&mut self, slot: Slot) -> Result<Option<Vec<f64>>, ExecutorError> {
+        self.session.device_times(Phase::Train as usize, slot)
+    }
+}
+
+impl Session {
+    /// Each launch gets a pass of its own, with a timestamp before and behind it: within a pass few
+    /// adapters can take one.
+    fn device_times(&mut self, list: usize, slot: Slot) -> Result<Option<Vec<f64>>, ExecutorError> {
+        let device = self.device.clone();
+        let launches = self.launches_of(list);
+        let count = 2 * launches as u32;
+        let offered = device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        if !offered || count > wgpu::QUERY_SET_MAX_QUERIES {
+            return Ok(None);
+        }
+        let (queries, resolved) = device.scoped("timestamps", || {
+            let queries = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            });
+            let resolved = device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("timestamps"),
+                size: u64::from(count * wgpu::QUERY_SIZE),
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            (queries, resolved)
+        })?;
+        // Elements of four bytes, two to a timestamp.
+        let staging = self.staging(2 * count as usize)?;
+        self.write_slots(&[slot]);
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        for number in 0..launches {
+            let query = 2 * number as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(query),
+                    end_of_pass_write_index: Some(query + 1),
+                }),
+            });
+            self.record(&mut pass, list, number..number + 1, 0);
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, resolved.size());
+        let submission = device.queue.submit([encoder.finish()]);
+        let mapped = map(&staging, 2 * count as usize);
+        device.wait(submission)?;
+        let ticks: Vec<u64> = mapped_values(&staging, 2 * count as usize, &mapped)?;
+        let tick_us = f64::from(device.queue.get_timestamp_period()) / 1e3;
+        // A clock that goes backwards gives a sum that nobody believes.
+        let time = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 * tick_us;
+        Ok(Some(ticks.chunks_exact(2).map(time).collect()))
+    }
+}
