@@ -88,10 +88,19 @@ fn four_rows(o: u32, i: u32) -> mat4x4f {
 fn put_y(n: u32, o: u32, sum: mat4x4f) {
     for (var q = 0u; q < 4u; q++) {
         if (n < images && o + 4u * q < rows) {
-            let at = (first_row + o) / 4u + q;
-            let z = sum[q] + bias[at];
-            let values = vec4f(activate(z.x), activate(z.y), activate(z.z), activate(z.w));
-            y[n * output_quads() + at] = values;
+            y[n * output_quads() + (first_row + o) / 4u + q] = sum[q];
+        }
+    }
+}
+
+// Adds the bias and applies the activation, in a loop that no compiler unrolls: written out for each result, it
+// would take longer to compile than all the rest.
+fn finish(n: u32, o: u32) {
+    for (var row = n; row < min(n + 8u, images); row++) {
+        for (var column = o; column < min(o + 16u, rows); column += 4u) {
+            let quad = (first_row + column) / 4u;
+            let z = y[row * output_quads() + quad] + bias[quad];
+            y[row * output_quads() + quad] = vec4f(activate(z.x), activate(z.y), activate(z.z), activate(z.w));
         }
     }
 }
@@ -133,6 +142,7 @@ fn forward(
     put_y(n + 5u, o, block.sum5);
     put_y(n + 6u, o, block.sum6);
     put_y(n + 7u, o, block.sum7);
+    finish(n, o);
 }
 
 // Of sixteen columns each one's product with four values.

@@ -25,8 +25,8 @@ attributes! {
 /// Rows and columns of results that one invocation keeps in registers.
 const SHORT: usize = 8;
 const LONG: usize = 16;
-/// Iterations that store a block, as vec4.
-const STORES: usize = SHORT * LONG / VECTOR;
+/// Iterations that store a block, as vec4, and go over it once more.
+const STORES: usize = 2 * SHORT * LONG / VECTOR + SHORT;
 /// Elements of a vec4.
 pub const VECTOR: usize = 4;
 
