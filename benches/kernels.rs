@@ -239,9 +239,10 @@ fn conv_jobs(conv: &Conv2dBlocked) -> Vec<Job> {
     let mut job = Job::new(format!("conv2d_blocked.backward_weight, {layer}"));
     let [dz, spread, blocks] =
         [y_len, images * conv.spread_len(), images * conv.blocks_len()].map(|len| job.view(len));
-    let [parts, dweight] = [parts_len, plain.weight_len()].map(|len| job.view(len));
+    let [parts, bias_parts, dweight] =
+        [parts_len, plain.parts() * conv.out_channels as usize, plain.weight_len()].map(|len| job.view(len));
     job.copies.push(conv.block_gradient(dz, blocks));
-    job.products.push(conv.backward_weight(spread, blocks, parts));
+    job.products.push(conv.backward_weight(spread, blocks, parts, bias_parts));
     job.sums.push(reduce.forward(parts, dweight));
     jobs.push(job);
     jobs

@@ -67,6 +67,7 @@ fn backward(
         gradient = dy[(plane * height + i) * width + j];
         if (kind == MAX) {
             best = first_maximum(corner);
+            gradient = through_activation(activation, x[best], gradient);
         } else {
             gradient = gradient / f32(size * size);
         }
@@ -74,8 +75,12 @@ fn backward(
     for (var k = 0u; k < min(stride, in_height - i * stride); k++) {
         for (var l = 0u; l < min(stride, in_width - j * stride); l++) {
             let at = corner + k * in_width + l;
-            let reached = select(k < size && l < size, at == best, kind == MAX);
-            dz[at] = through_activation(activation, x[at], select(0.0, gradient, reached));
+            if (kind == MAX) {
+                dz[at] = select(0.0, gradient, at == best);
+            } else {
+                let reached = select(0.0, gradient, k < size && l < size);
+                dz[at] = through_activation(activation, x[at], reached);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 // x, dx   [images, in_channels, in_height, in_width]
 // weight  [out_channels, in_channels, kernel, kernel], bias [out_channels]
 // y, dz   [images, out_channels, out_height, out_width]
-// parts   [parts, out_channels, in_channels, kernel, kernel]
+// parts   [parts, out_channels, in_channels, kernel, kernel], bias_parts [parts, out_channels]
 // Laid out (lengths in `reach` and below; what lies outside the tensor is 0):
 // spread  x in its padding, columns l s + b behind each other: [images, in_channels, in_height + 2 p, s, pitch]
 //         or dz with room for the taps: [images, out_channels, gradient_rows, gradient_pitch]
@@ -33,7 +33,7 @@ override activation: u32;
 @group(1) @binding(0) var<storage, read> x: array<f32>;
 @group(1) @binding(1) var<storage, read> weight: array<f32>;
 @group(1) @binding(2) var<storage, read> dz: array<f32>;
-@group(1) @binding(3) var<storage, read_write> laid_out: array<f32>;
+@group(1) @binding(3) var<storage, read_write> laid_out: array<vec4f>;
 @group(1) @binding(4) var<storage, read> spread: array<vec4f>;
 @group(1) @binding(5) var<storage, read> blocks: array<vec4f>;
 @group(1) @binding(6) var<storage, read> filters: array<vec4f>;
@@ -41,6 +41,7 @@ override activation: u32;
 @group(1) @binding(8) var<storage, read_write> y: array<f32>;
 @group(1) @binding(9) var<storage, read_write> dx: array<f32>;
 @group(1) @binding(10) var<storage, read_write> parts: array<f32>;
+@group(1) @binding(11) var<storage, read_write> bias_parts: array<f32>;
 
 fn out_height() -> u32 {
     return (in_height + 2u * padding - kernel) / stride + 1u;
@@ -88,7 +89,15 @@ fn blocks_in(width: u32) -> u32 {
     return (width + 4u * quads(width) - 1u) / (4u * quads(width));
 }
 
-// One invocation for one element of `laid_out`, in all five.
+fn x_value(row: u32, column: u32) -> f32 {
+    if (column < in_width) {
+        return x[row + column];
+    }
+    return 0.0;
+}
+
+// One invocation for one vec4 of `laid_out`, in all five.
+// Rows and columns before the first have wrapped to large numbers.
 @compute @workgroup_size(WORKGROUP)
 fn spread_input(
     @builtin(workgroup_id) group_id: vec3u,
@@ -96,20 +105,36 @@ fn spread_input(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = invocation_number(group_id, grid, lane);
-    let width = 4u * pitch();
-    let column = at % width * stride + at / width % stride - padding;
-    let line = at / (width * stride);
-    let height = in_height + 2u * padding;
-    let row = line % height - padding;
-    let plane = line / height;
+    let line = at / (pitch() * stride);
+    let row = line % (in_height + 2u * padding) - padding;
+    let plane = line / (in_height + 2u * padding);
     if (plane >= images * in_channels) {
         return;
     }
-    var value = 0.0;
-    if (row < in_height && column < in_width) {
-        value = x[(plane * in_height + row) * in_width + column];
+    var values = vec4f();
+    if (row < in_height) {
+        let start = (plane * in_height + row) * in_width;
+        let column = at % pitch() * 4u * stride + at / pitch() % stride - padding;
+        values = vec4f(
+            x_value(start, column),
+            x_value(start, column + stride),
+            x_value(start, column + 2u * stride),
+            x_value(start, column + 3u * stride),
+        );
     }
-    laid_out[at] = value;
+    laid_out[at] = values;
+}
+
+// Rows, and columns, of zeros before the gradient; "-1" where its first one is left out.
+fn zeros_before() -> u32 {
+    return taps() - 1u - padding / stride;
+}
+
+fn row_value(row: u32, column: u32) -> f32 {
+    if (column < out_width()) {
+        return dz[row + column];
+    }
+    return 0.0;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -119,20 +144,31 @@ fn spread_gradient(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = invocation_number(group_id, grid, lane);
-    let width = 4u * gradient_pitch();
-    // Rows and columns before the first have wrapped to large numbers.
-    let before = taps() - 1u - padding / stride;
-    let column = at % width - before;
-    let row = at / width % gradient_rows() - before;
-    let plane = at / (width * gradient_rows());
+    let line = at / gradient_pitch();
+    let row = line % gradient_rows() - zeros_before();
+    let plane = line / gradient_rows();
     if (plane >= images * out_channels) {
         return;
     }
-    var value = 0.0;
-    if (row < out_height() && column < out_width()) {
-        value = dz[(plane * out_height() + row) * out_width() + column];
+    var values = vec4f();
+    if (row < out_height()) {
+        let start = (plane * out_height() + row) * out_width();
+        let column = at % gradient_pitch() * 4u - zeros_before();
+        values = vec4f(
+            row_value(start, column),
+            row_value(start, column + 1u),
+            row_value(start, column + 2u),
+            row_value(start, column + 3u),
+        );
     }
-    laid_out[at] = value;
+    laid_out[at] = values;
+}
+
+fn place_value(n: u32, o: u32, place: u32) -> f32 {
+    if (o < out_channels) {
+        return dz[(n * out_channels + o) * out_height() * out_width() + place];
+    }
+    return 0.0;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -143,17 +179,25 @@ fn block_gradient(
 ) {
     let at = invocation_number(group_id, grid, lane);
     let places = out_height() * out_width();
-    let place = at / 8u % places;
-    let o = at / (8u * places) % eighths(out_channels) * 8u + at % 8u;
-    let n = at / (8u * places * eighths(out_channels));
+    let place = at / 2u % places;
+    let o = at / (2u * places) % eighths(out_channels) * 8u + at % 2u * 4u;
+    let n = at / (2u * places * eighths(out_channels));
     if (n >= images) {
         return;
     }
-    var value = 0.0;
-    if (o < out_channels) {
-        value = dz[(n * out_channels + o) * places + place];
+    laid_out[at] = vec4f(
+        place_value(n, o, place),
+        place_value(n, o + 1u, place),
+        place_value(n, o + 2u, place),
+        place_value(n, o + 3u, place),
+    );
+}
+
+fn weight_value(o: u32, c: u32, k: u32, l: u32) -> f32 {
+    if (o < out_channels && c < in_channels && k < kernel && l < kernel) {
+        return weight[((o * in_channels + c) * kernel + k) * kernel + l];
     }
-    laid_out[at] = value;
+    return 0.0;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -163,19 +207,21 @@ fn pack(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = invocation_number(group_id, grid, lane);
-    let tap = at / 8u;
-    let l = tap % taps() * stride + tap / taps() % stride;
+    let tap = at / 2u;
     let row = tap / (taps() * stride);
-    let filter_rows = in_channels * kernel;
-    let o = row / filter_rows * 8u + at % 8u;
-    if (row >= eighths(out_channels) * filter_rows) {
+    let o = row / (in_channels * kernel) * 8u + at % 2u * 4u;
+    if (o >= eighths(out_channels) * 8u) {
         return;
     }
-    var value = 0.0;
-    if (o < out_channels && l < kernel) {
-        value = weight[(o * filter_rows + row % filter_rows) * kernel + l];
-    }
-    laid_out[at] = value;
+    let c = row / kernel % in_channels;
+    let k = row % kernel;
+    let l = tap % taps() * stride + tap / taps() % stride;
+    laid_out[at] = vec4f(
+        weight_value(o, c, k, l),
+        weight_value(o + 1u, c, k, l),
+        weight_value(o + 2u, c, k, l),
+        weight_value(o + 3u, c, k, l),
+    );
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -185,21 +231,22 @@ fn pack_turned(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = invocation_number(group_id, grid, lane);
-    let tap = at / 8u;
-    let tap_row = tap / (taps() * taps());
-    let o = tap_row % out_channels;
-    let c = tap_row / out_channels % eighths(in_channels) * 8u + at % 8u;
-    let phase = tap_row / (out_channels * eighths(in_channels));
+    let tap = at / 2u;
+    let connection = tap / (taps() * taps());
+    let o = connection % out_channels;
+    let c = connection / out_channels % eighths(in_channels) * 8u + at % 2u * 4u;
+    let phase = connection / (out_channels * eighths(in_channels));
     if (phase >= stride * stride) {
         return;
     }
-    let l = phase % stride + (taps() - 1u - tap % taps()) * stride;
     let k = phase / stride + (taps() - 1u - tap / taps() % taps()) * stride;
-    var value = 0.0;
-    if (c < in_channels && k < kernel && l < kernel) {
-        value = weight[((o * in_channels + c) * kernel + k) * kernel + l];
-    }
-    laid_out[at] = value;
+    let l = phase % stride + (taps() - 1u - tap % taps()) * stride;
+    laid_out[at] = vec4f(
+        weight_value(o, c, k, l),
+        weight_value(o, c + 1u, k, l),
+        weight_value(o, c + 2u, k, l),
+        weight_value(o, c + 3u, k, l),
+    );
 }
 
 // Eight channels of sixteen sums.
@@ -317,10 +364,10 @@ fn forward(
     for (var c = 0u; c < in_channels; c++) {
         for (var k = 0u; k < kernel; k++) {
             let row = (n * in_channels + c) * (in_height + 2u * padding) + i * stride + k;
-            let tap_row = (eighth * in_channels + c) * kernel + k;
+            let filter_row = (eighth * in_channels + c) * kernel + k;
             for (var b = 0u; b < min(stride, kernel); b++) {
                 let at = (row * stride + b) * pitch() + quad;
-                let first = 2u * (tap_row * stride + b) * taps();
+                let first = 2u * (filter_row * stride + b) * taps();
                 block = add_row(block, at, first, (kernel - b + stride - 1u) / stride);
             }
         }
@@ -373,14 +420,15 @@ fn backward_input(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = invocation_number(group_id, grid, lane);
+    // Images next to each other leave out the same rows.
+    let n = number % images;
     let columns = blocks_in(reach(in_width));
     let rows = reach(in_height);
-    let quad = number % columns * quads(reach(in_width));
-    let u = number / columns % rows;
-    let eighth = number / (columns * rows) % eighths(in_channels);
-    let phase = number / (columns * rows * eighths(in_channels)) % (stride * stride);
-    let n = number / (columns * rows * eighths(in_channels) * stride * stride);
-    if (n >= images) {
+    let quad = number / images % columns * quads(reach(in_width));
+    let u = number / (images * columns) % rows;
+    let eighth = number / (images * columns * rows) % eighths(in_channels);
+    let phase = number / (images * columns * rows * eighths(in_channels));
+    if (phase >= stride * stride) {
         return;
     }
     // The phase's last rows of taps; those before are behind the kernel's end.
@@ -388,9 +436,12 @@ fn backward_input(
     var block = Block();
     for (var o = 0u; o < out_channels; o++) {
         for (var k = first; k < taps(); k++) {
+            if (u + k - zeros_before() >= out_height()) {
+                continue;
+            }
             let row = (n * out_channels + o) * gradient_rows() + u + k;
-            let tap_row = ((phase * eighths(in_channels) + eighth) * out_channels + o) * taps() + k;
-            block = add_row(block, row * gradient_pitch() + quad, 2u * tap_row * taps(), taps());
+            let filter_row = ((phase * eighths(in_channels) + eighth) * out_channels + o) * taps() + k;
+            block = add_row(block, row * gradient_pitch() + quad, 2u * filter_row * taps(), taps());
         }
     }
     let c = 8u * eighth;
@@ -454,7 +505,14 @@ fn put_taps(part: u32, o: u32, first: u32, sum: mat4x4f) {
     put_part(part, o, first, 3u, sum[3]);
 }
 
+fn put_bias_part(part: u32, o: u32, sums: vec4f) {
+    for (var p = 0u; p < min(4u, out_channels - min(o, out_channels)); p++) {
+        bias_parts[part * out_channels + o + p] = sums[p];
+    }
+}
+
 // parts[g, o, c, k, l] = sum_{n in part g, i, j} x[n, c, i s + k - p, j s + l - p] dz[n, o, i, j]
+// bias_parts[g, o] = sum_{n in part g, i, j} dz[n, o, i, j]
 // One invocation: eight channels and the taps of 4 / run() rows of the kernel, of one part.
 @compute @workgroup_size(WORKGROUP)
 fn backward_weight(
@@ -478,9 +536,13 @@ fn backward_weight(
     let start3 = column_start(first, 3u);
     let plane = (in_height + 2u * padding) * stride * pitch();
     var total = Block();
+    var low_total = vec4f();
+    var high_total = vec4f();
     for (var n = first_image; n < min(first_image + images_per_part, images); n++) {
         // Each image is summed on its own first, which keeps the chains of additions short.
         var block = Block();
+        var low_sum = vec4f();
+        var high_sum = vec4f();
         for (var i = 0u; i < out_height(); i++) {
             let place = ((n * eighths(out_channels) + eighth) * out_height() + i) * out_width();
             let row = n * in_channels * plane + i * stride * stride * pitch();
@@ -501,7 +563,11 @@ fn backward_weight(
                         spread[next + start3],
                     );
                 }
-                block = add(block, blocks[2u * (place + j)], blocks[2u * (place + j) + 1u], window);
+                let low = blocks[2u * (place + j)];
+                let high = blocks[2u * (place + j) + 1u];
+                block = add(block, low, high, window);
+                low_sum += low;
+                high_sum += high;
                 let next = following(window, ahead);
                 window = mat4x4f(
                     vec4f(window[0].yzw, next.x),
@@ -513,8 +579,14 @@ fn backward_weight(
             }
         }
         total = sum_of(total, block);
+        low_total += low_sum;
+        high_total += high_sum;
     }
     let o = 8u * eighth;
+    if (first == 0u) {
+        put_bias_part(part, o, low_total);
+        put_bias_part(part, o + 4u, high_total);
+    }
     put_taps(part, o, first, total.sum0);
     put_taps(part, o + 1u, first, total.sum1);
     put_taps(part, o + 2u, first, total.sum2);

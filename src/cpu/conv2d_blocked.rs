@@ -3,6 +3,7 @@
 
 use super::{Io, Real, activation};
 use crate::ops::Layout;
+use crate::ops::conv2d::Conv2d;
 use crate::ops::conv2d_blocked::Conv2dBlocked;
 
 /// Images that a per-image tensor has room for.
@@ -135,6 +136,13 @@ macro_rules! functions {
             let reads = [("x", &x[..]), ("dy", &dy)];
             let writes = [("parts", io.write("parts"))];
             $conv2d::backward_weight(&conv.conv(), &mut Io::of(io.slot, reads, writes));
+            let of_a_part = conv.images_per_part as usize * conv.conv().out_len();
+            let bias_parts = io.write("bias_parts").chunks_exact_mut(conv.out_channels as usize);
+            for (dy, dbias) in dy.chunks(of_a_part).zip(bias_parts) {
+                let images = (dy.len() / conv.conv().out_len()) as u32;
+                let part = Conv2d { images, ..conv.conv() };
+                $conv2d::backward_bias(&part, &mut Io::of(io.slot, [("dy", dy)], [("dbias", dbias)]));
+            }
         }
     };
 }

@@ -184,7 +184,7 @@ impl Conv2dBlocked {
             self.constants(),
             &[(name, from)],
             &[("laid_out", to)],
-            Cost::each(len, 0, 0),
+            Cost::each(len / VECTOR, 0, 0),
         )
     }
 
@@ -249,14 +249,14 @@ impl Conv2dBlocked {
     }
 
     /// Spread input, gradient by eight channels -> `parts` [parts, weight_len], as
-    /// [`Conv2d::backward_weight`] makes them.
-    pub fn backward_weight(&self, spread: View, blocks: View, parts: View) -> Step {
+    /// [`Conv2d::backward_weight`] makes them, and `bias_parts` [parts, out_channels].
+    pub fn backward_weight(&self, spread: View, blocks: View, parts: View, bias_parts: View) -> Step {
         let conv = self.conv();
         step(
             ("conv2d_blocked", "backward_weight"),
             self.constants(),
             &[("spread", spread), ("blocks", blocks)],
-            &[("parts", parts)],
+            &[("parts", parts), ("bias_parts", bias_parts)],
             Cost::each(
                 conv.parts() * self.weight_blocks(),
                 nested(&[self.images_per_part, conv.out_height() as u32, conv.out_width() as u32]) + STORES,

@@ -150,11 +150,16 @@ fn backward_weight(name: &str, conv: Conv2dBlocked, layout: Layout) -> Case {
     let blocks = maker.scratch_images("blocks", images, conv.blocks_len());
     let count = conv.conv().weight_len();
     let partial = maker.scratch("parts", parts * count);
+    let channels = conv.out_channels as usize;
+    let bias_parts = maker.scratch("bias_parts", parts * channels);
     let dweight = maker.output("dweight", count, false);
+    let dbias = maker.output("dbias", channels, false);
     maker.step(conv.spread_input(x, spread));
     maker.step(conv.block_gradient(dz, blocks));
-    maker.step(conv.backward_weight(spread, blocks, partial));
-    let reduce = Reduce { count: count as u32, parts: parts as u32, accumulate: false };
-    maker.step(reduce.forward(partial, dweight));
+    maker.step(conv.backward_weight(spread, blocks, partial, bias_parts));
+    for (count, from, to) in [(count, partial, dweight), (channels, bias_parts, dbias)] {
+        let reduce = Reduce { count: count as u32, parts: parts as u32, accumulate: false };
+        maker.step(reduce.forward(from, to));
+    }
     maker.done()
 }

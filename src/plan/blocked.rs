@@ -10,7 +10,6 @@ use super::subnet::Kept;
 use crate::model::LayerKind;
 use crate::ops::activated_pool::ActivatedPool;
 use crate::ops::activation::ActivationKind;
-use crate::ops::conv2d::Conv2d;
 use crate::ops::conv2d_blocked::Conv2dBlocked;
 use crate::ops::dense_blocked::{DenseBlocked, VECTOR};
 use crate::ops::reduce::Reduce;
@@ -113,10 +112,11 @@ impl Builder<'_> {
         (spread, dz): (View, View),
         dx: Option<View>,
     ) -> Result<Vec<Step>, PlanError> {
-        let plain = Conv2d { accumulate, ..conv.conv() };
+        let plain = conv.conv();
         let images = conv.images as usize;
         let blocks = self.activation(images, conv.blocks_len());
         let parts = self.partial_gradients(number, &plain)?;
+        let bias_parts = self.temporary(Layout::Plain, plain.parts(), conv.out_channels as usize);
         let turned = dx.map(|dx| {
             let spread = self.activation(images, conv.gradient_len());
             (spread, self.temporary(Layout::Plain, 1, conv.turned_len()), dx)
@@ -124,12 +124,15 @@ impl Builder<'_> {
         let stage = &self.stages[number];
         let [weight, _] = self.weights(stage, fixed.parameters);
         let [dweight, dbias] = self.weights(stage, fixed.gradients);
-        let reduce = Reduce { count: plain.weight_len() as u32, parts: plain.parts() as u32, accumulate };
+        let sum = |from, to: View| {
+            let reduce = Reduce { count: to.len as u32, parts: plain.parts() as u32, accumulate };
+            reduce.forward(from, to)
+        };
         let mut launches = vec![
             conv.block_gradient(dz, blocks),
-            conv.backward_weight(spread, blocks, parts),
-            reduce.forward(parts, dweight),
-            plain.backward_bias(dz, dbias),
+            conv.backward_weight(spread, blocks, parts, bias_parts),
+            sum(parts, dweight),
+            sum(bias_parts, dbias),
         ];
         if let Some((spread, filters, dx)) = turned {
             launches.push(conv.spread_gradient(dz, spread));

@@ -13,6 +13,7 @@ pub struct Equivalent {
 const CLAMP: &str = "what it reads is not used";
 const LANES: &str = "every lane holds the same sum, and writes it to the same place";
 const TWICE: &str = "the workgroup too many repeats the last one's result";
+const ZERO: &str = "a row of zeros more is added";
 const AGAIN: &str = "the store is guarded again";
 const MEET: &str = "both sides agree where they meet";
 const BELOW: &str = "the term is smaller than a rounding of the result";
@@ -42,6 +43,13 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("conv2d.backward_weight", "in_height - 1u", "in_height + 1u", CLAMP),
     entry("conv2d.backward_weight", "in_width - 1u", "in_width + 1u", CLAMP),
     entry("conv2d.backward_bias", "(o < out_channels)", "(o <= out_channels)", AGAIN),
+    entry("conv2d_blocked.put_outputs", "> 1u", ">= 1u", AGAIN),
+    entry("conv2d_blocked.put_outputs", "> 2u", ">= 2u", AGAIN),
+    entry("conv2d_blocked.put_outputs", "> 3u", ">= 3u", AGAIN),
+    entry("conv2d_blocked.put_inputs", "> 1u", ">= 1u", AGAIN),
+    entry("conv2d_blocked.put_inputs", "> 2u", ">= 2u", AGAIN),
+    entry("conv2d_blocked.put_inputs", "> 3u", ">= 3u", AGAIN),
+    entry("conv2d_blocked.backward_input", ">= out_height()", "> out_height()", ZERO),
     entry("dense.neighbours", "length - 1u", "length + 1u", CLAMP),
     entry("dense.forward", "n0 >= images", "n0 > images", AGAIN),
     entry("dense.backward_input", "n0 >= images", "n0 > images", AGAIN),
