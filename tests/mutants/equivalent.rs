@@ -13,6 +13,7 @@ pub struct Equivalent {
 const CLAMP: &str = "what it reads is not used";
 const LANES: &str = "every lane holds the same sum, and writes it to the same place";
 const TWICE: &str = "the workgroup too many repeats the last one's result";
+const ANEW: &str = "the next group of filters writes it anew, and behind the last one it is guarded";
 const ZERO: &str = "a row of zeros more is added";
 const AGAIN: &str = "the store is guarded again";
 const MEET: &str = "both sides agree where they meet";
@@ -61,6 +62,8 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("distance.forward", "sum <= squared_floor", "sum < squared_floor", MEET),
     entry("head.forward", "z >= 0.0", "z > 0.0", MEET),
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("trunk.conv_backward", "j < c.out_width", "j <= c.out_width", ZERO),
+    entry("trunk.conv_backward", "e < tasks * sums_len", "e <= tasks * sums_len", ANEW),
     entry("trunk.scalar_gradient", "at < 64u", "at <= 64u", NOBODY),
     entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
     entry("objective.measure", "pairs - 1u", "pairs + 1u", CLAMP),
