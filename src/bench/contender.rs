@@ -36,10 +36,14 @@ impl Runner {
 /// Batches that are trained on in turn.
 const BATCHES: usize = 8;
 
-/// Training images are embedded, and test pairs scored, in samples of about this long, in
-/// microseconds; a GPU's clock then rises and a thread's start is forgotten.
+/// A sample of training steps, and one of a launch alone, last about so many microseconds: threads are
+/// started for it once, and a GPU has time to raise its clock.
 const SAMPLE_US: f64 = 200e3;
 const KERNEL_SAMPLE_US: f64 = 2e3;
+
+/// Steps of a submission whose recording is timed, at least: what a submission takes by itself is shared
+/// among them.
+const RECORDED: usize = 8;
 
 /// Most steps of a sample.
 const MOST: usize = 8192;
@@ -204,7 +208,7 @@ impl Contender {
         let Contender { runner, series, lists, kernel_launches, train_steps, .. } = self;
         let slot = slots(runner.plan(), 1)[0];
         if let Runner::Gpu(gpu) = runner {
-            let slots = slots(gpu.plan(), (*train_steps).min(SLOTS));
+            let slots = slots(gpu.plan(), (*train_steps).clamp(RECORDED, SLOTS));
             let recorded = gpu.recording_time(&slots)?;
             series.record.push(recorded.as_secs_f64() * 1e6 / slots.len() as f64);
             if let Some(times) = gpu.device_times(slot)? {
@@ -258,7 +262,7 @@ impl Contender {
             launches_per_step: plan.train.len(),
             flops_per_step: plan.flops_per_step(),
             gflops: billions_per_second(plan.flops_per_step(), train_step_us.median),
-            gb_s: billions_per_second(plan.bytes_per_step(), train_step_us.median),
+            gb_s: billions_per_second(bytes_touched(plan), train_step_us.median),
             ceiling,
             kernels: {
                 let (times, source) = kernel_times(series, train_step_us.median);
@@ -319,6 +323,12 @@ fn slots(plan: &Plan, count: usize) -> Vec<Slot> {
 /// Steps of `us` microseconds each that last for `wanted`.
 fn steps(wanted: f64, us: f64) -> usize {
     (wanted / us.max(1e-3)).ceil() as usize
+}
+
+/// Bytes of a training step's operands, but for data set and lists, of which a step touches only a little.
+fn bytes_touched(plan: &Plan) -> u64 {
+    let operands = plan.train.iter().flat_map(|step| &step.operands);
+    operands.filter(|o| !plan.buffer(o.view.buffer).is_words()).map(|o| 4 * o.view.len as u64).sum()
 }
 
 fn push_each(series: &mut Vec<Vec<f64>>, samples: Vec<f64>) {

@@ -27,7 +27,7 @@ pub struct BenchResult {
     pub flops_per_step: u64,
     /// Of a training step, in operations that its plan counts; another plan may count others.
     pub gflops: f64,
-    /// The same for bytes, each operand of a launch touched once.
+    /// The same for bytes, each operand of a launch touched once, the data set left out.
     pub gb_s: f64,
     pub ceiling: Ceiling,
     /// The launches of a training step, in order.
