@@ -132,7 +132,16 @@ impl Builder<'_> {
                 self.train_steps(network, &windows, &fixed, piece, features)?,
                 self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
             ],
-            PlanKind::Fused => self.fused_steps(network, &windows, &fixed, embed_batch)?,
+            PlanKind::Fused => {
+                let [train, embed] = self.fused_steps(network, &windows, &fixed, embed_batch)?;
+                match options.layout {
+                    Layout::Plain => [train, embed],
+                    // Embeddings are stored and scored in the layout of the batch, which the trunk does not know.
+                    Layout::Interleaved => {
+                        [train, self.embed_steps(network, &windows, &fixed, embed_batch, features)?]
+                    }
+                }
+            }
         };
         let mut score = self.score_steps(network, &fixed, score_batch, features);
         self.share_memory([&mut train, &mut embed, &mut score]);
