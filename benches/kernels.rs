@@ -153,7 +153,6 @@ fn jobs(max_binding: usize) -> Vec<Job> {
         (8, 256, 14, 512, 3, 2, 1),
         (4, 512, 14, 512, 3, 1, 1),
     ] {
-        let (out_channels, images_per_part) = (out_channels as u32, 1);
         let conv = Conv2dBlocked {
             images,
             in_channels: channels,
@@ -163,11 +162,11 @@ fn jobs(max_binding: usize) -> Vec<Job> {
             kernel,
             stride,
             padding,
-            images_per_part,
+            images_per_part: images,
             activated: true,
             activation: ActivationKind::Relu,
         };
-        jobs.extend(conv_jobs(&conv));
+        jobs.extend(conv_jobs(&conv.in_parts(usize::MAX)));
     }
     for (images, inputs, outputs) in [(128, 400, 120), (128, 120, 84), (32, 9216, 4096)] {
         let rows = (max_binding / (4 * inputs) / 64 * 64).min(outputs);
@@ -210,10 +209,14 @@ fn conv_jobs(conv: &Conv2dBlocked) -> Vec<Job> {
         [x_len, plain.weight_len(), conv.out_channels as usize, y_len].map(|len| job.view(len));
     job.products.push(plain.forward(x, weight, bias, y));
     jobs.push(job);
-    let mut job = Job::new(format!("conv2d.backward_input, {layer}"));
-    let [dy, weight, dx] = [y_len, plain.weight_len(), x_len].map(|len| job.view(len));
-    job.products.push(plain.backward_input(dy, weight, dx));
-    jobs.push(job);
+    // Nothing asks a first layer for the gradient of the images.
+    let is_first = conv.in_channels <= 3;
+    if !is_first {
+        let mut job = Job::new(format!("conv2d.backward_input, {layer}"));
+        let [dy, weight, dx] = [y_len, plain.weight_len(), x_len].map(|len| job.view(len));
+        job.products.push(plain.backward_input(dy, weight, dx));
+        jobs.push(job);
+    }
     let mut job = Job::new(format!("conv2d.backward_weight, {layer}"));
     let parts_len = plain.parts() * plain.weight_len();
     let [x, dy, parts, dweight] = [x_len, y_len, parts_len, plain.weight_len()].map(|len| job.view(len));
@@ -229,13 +232,14 @@ fn conv_jobs(conv: &Conv2dBlocked) -> Vec<Job> {
     job.copies.extend([conv.spread_input(x, spread), conv.pack(weight, filters)]);
     job.products.push(conv.forward(spread, filters, bias, y));
     jobs.push(job);
-    let mut job = Job::new(format!("conv2d_blocked.backward_input, {layer}"));
-    let [dz, weight] = [y_len, plain.weight_len()].map(|len| job.view(len));
-    let [spread, filters, dx] =
-        [images * conv.gradient_len(), conv.turned_len(), x_len].map(|len| job.view(len));
-    job.copies.extend([conv.spread_gradient(dz, spread), conv.pack_turned(weight, filters)]);
-    job.products.push(conv.backward_input(spread, filters, dx));
-    jobs.push(job);
+    if !is_first {
+        let mut job = Job::new(format!("conv2d_blocked.backward_input, {layer}"));
+        let [blocks, weight] = [images * conv.blocks_len(), plain.weight_len()].map(|len| job.view(len));
+        let [filters, dx] = [conv.turned_len(), x_len].map(|len| job.view(len));
+        job.copies.push(conv.pack_turned(weight, filters));
+        job.products.push(conv.backward_input(blocks, filters, dx));
+        jobs.push(job);
+    }
     let mut job = Job::new(format!("conv2d_blocked.backward_weight, {layer}"));
     let [dz, spread, blocks] =
         [y_len, images * conv.spread_len(), images * conv.blocks_len()].map(|len| job.view(len));

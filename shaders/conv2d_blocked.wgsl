@@ -10,12 +10,12 @@
 // parts   [parts, out_channels, in_channels, kernel, kernel], bias_parts [parts, out_channels]
 // Laid out (lengths in `reach` and below; what lies outside the tensor is 0):
 // spread  x in its padding, columns l s + b behind each other: [images, in_channels, in_height + 2 p, s, pitch]
-//         or dz with room for the taps: [images, out_channels, gradient_rows, gradient_pitch]
 // blocks  dz by eight channels: [images, ceil(out_channels / 8), out_height, out_width, 8]
 // filters weight by eight outputs: [ceil(out_channels / 8), in_channels, kernel, s, taps, 8]
 //         or turned, by eight inputs: [s, s, ceil(in_channels / 8), out_channels, taps, taps, 8]
-// An invocation of the three products keeps eight channels by sixteen neighbours of a row (eight channels by
-// sixteen taps of the weight gradient) in registers, sixteen to a matrix, and slides a window along the row.
+// An invocation of the three products keeps eight channels by sixteen neighbours (eight channels by sixteen taps
+// of the weight gradient) in registers, sixteen to a matrix: of one row, or of several where rows are short. A
+// window slides along the row.
 // A block that sticks out computes on what lies there and stores nothing.
 
 override images: u32;
@@ -42,6 +42,10 @@ override activation: u32;
 @group(1) @binding(9) var<storage, read_write> dx: array<f32>;
 @group(1) @binding(10) var<storage, read_write> parts: array<f32>;
 @group(1) @binding(11) var<storage, read_write> bias_parts: array<f32>;
+// `blocks` by elements.
+@group(1) @binding(12) var<storage, read> blocked: array<f32>;
+// `spread` by elements.
+@group(1) @binding(13) var<storage, read> elements: array<f32>;
 
 fn out_height() -> u32 {
     return (in_height + 2u * padding - kernel) / stride + 1u;
@@ -70,15 +74,6 @@ fn reach(length: u32) -> u32 {
     return (length - 1u + padding) / stride - padding / stride + 1u;
 }
 
-fn gradient_rows() -> u32 {
-    return reach(in_height) + taps() - 1u;
-}
-
-// vec4s of a row of dz.
-fn gradient_pitch() -> u32 {
-    return (reach(in_width) + taps() + 2u) / 4u;
-}
-
 // Matrix columns that share a row of `width` evenly among its blocks.
 fn quads(width: u32) -> u32 {
     let count = (width + 15u) / 16u;
@@ -89,6 +84,11 @@ fn blocks_in(width: u32) -> u32 {
     return (width + 4u * quads(width) - 1u) / (4u * quads(width));
 }
 
+// Rows of `width` that fit a matrix together.
+fn rows_of_block(width: u32) -> u32 {
+    return 4u / quads(width);
+}
+
 fn x_value(row: u32, column: u32) -> f32 {
     if (column < in_width) {
         return x[row + column];
@@ -96,7 +96,7 @@ fn x_value(row: u32, column: u32) -> f32 {
     return 0.0;
 }
 
-// One invocation for one vec4 of `laid_out`, in all five.
+// One invocation for one vec4 of `laid_out`, in all four.
 // Rows and columns before the first have wrapped to large numbers.
 @compute @workgroup_size(WORKGROUP)
 fn spread_input(
@@ -120,45 +120,6 @@ fn spread_input(
             x_value(start, column + stride),
             x_value(start, column + 2u * stride),
             x_value(start, column + 3u * stride),
-        );
-    }
-    laid_out[at] = values;
-}
-
-// Rows, and columns, of zeros before the gradient; "-1" where its first one is left out.
-fn zeros_before() -> u32 {
-    return taps() - 1u - padding / stride;
-}
-
-fn row_value(row: u32, column: u32) -> f32 {
-    if (column < out_width()) {
-        return dz[row + column];
-    }
-    return 0.0;
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn spread_gradient(
-    @builtin(workgroup_id) group_id: vec3u,
-    @builtin(num_workgroups) grid: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let at = invocation_number(group_id, grid, lane);
-    let line = at / gradient_pitch();
-    let row = line % gradient_rows() - zeros_before();
-    let plane = line / gradient_rows();
-    if (plane >= images * out_channels) {
-        return;
-    }
-    var values = vec4f();
-    if (row < out_height()) {
-        let start = (plane * out_height() + row) * out_width();
-        let column = at % gradient_pitch() * 4u - zeros_before();
-        values = vec4f(
-            row_value(start, column),
-            row_value(start, column + 1u),
-            row_value(start, column + 2u),
-            row_value(start, column + 3u),
         );
     }
     laid_out[at] = values;
@@ -287,25 +248,44 @@ fn sum_of(a: Block, b: Block) -> Block {
     );
 }
 
-// Adds `count` taps of a row, the first on the sixteen values from vec4 `at` of `spread` on.
-fn add_row(block: Block, at: u32, first: u32, count: u32) -> Block {
+// The value that follows each column of a window whose rows take `quads` columns: the next column's first, or that
+// of `ends` where a row ends.
+fn following(window: mat4x4f, ends: vec4f, quads: u32) -> vec4f {
+    let inner = vec4f(window[1].x, window[2].x, window[3].x, 0.0);
+    return select(inner, ends, (vec4u(1u, 2u, 3u, 4u) % quads) == vec4u(0u));
+}
+
+// The window one value on.
+fn slid(window: mat4x4f, next: vec4f) -> mat4x4f {
+    return mat4x4f(
+        vec4f(window[0].yzw, next.x),
+        vec4f(window[1].yzw, next.y),
+        vec4f(window[2].yzw, next.z),
+        vec4f(window[3].yzw, next.w),
+    );
+}
+
+fn elements_at(at: vec4u) -> vec4f {
+    return vec4f(elements[at.x], elements[at.y], elements[at.z], elements[at.w]);
+}
+
+// The columns that begin at these elements, multiples of four.
+fn columns_at(at: vec4u) -> mat4x4f {
+    let start = at / 4u;
+    return mat4x4f(spread[start.x], spread[start.y], spread[start.z], spread[start.w]);
+}
+
+// Adds `count` taps of a row of the kernel. The first is on the values from element `at` of `spread` on; rows of
+// results are `below` elements apart there, and take `quads` columns of the window.
+fn add_row(block: Block, at: u32, below: u32, quads: u32, first: u32, count: u32) -> Block {
     var sums = block;
-    var window = mat4x4f(spread[at], spread[at + 1u], spread[at + 2u], spread[at + 3u]);
-    var ahead = vec4f();
+    let column = vec4u(0u, 1u, 2u, 3u);
+    let start = at + column / quads * below + column % quads * 4u;
+    var window = columns_at(start);
+    // No loop within, no branch: a software adapter copies all sums at a loop's ends, and loads in any branch.
     for (var l = 0u; l < count; l++) {
-        if (l > 0u) {
-            if (l % 4u == 1u) {
-                ahead = spread[at + 4u + l / 4u];
-            }
-            window = mat4x4f(
-                vec4f(window[0].yzw, window[1].x),
-                vec4f(window[1].yzw, window[2].x),
-                vec4f(window[2].yzw, window[3].x),
-                vec4f(window[3].yzw, ahead.x),
-            );
-            ahead = ahead.yzwx;
-        }
         sums = add(sums, filters[first + 2u * l], filters[first + 2u * l + 1u], window);
+        window = slid(window, following(window, elements_at(start + 4u + l), quads));
     }
     return sums;
 }
@@ -325,26 +305,22 @@ fn put_y(row: u32, j: u32, sums: vec4f, start: f32) {
     }
 }
 
-// A row of channel `o` from column `j` on.
+// Rows of channel `o` from row `i` and column `j` on.
 fn put_outputs(n: u32, o: u32, i: u32, j: u32, sum: mat4x4f) {
     if (o >= out_channels) {
         return;
     }
-    let row = ((n * out_channels + o) * out_height() + i) * out_width();
-    put_y(row, j, sum[0], bias[o]);
+    let plane = (n * out_channels + o) * out_height();
+    let quads = quads(out_width());
     // What is not stored the compiler does not compute.
-    if (quads(out_width()) > 1u) {
-        put_y(row, j + 4u, sum[1], bias[o]);
-    }
-    if (quads(out_width()) > 2u) {
-        put_y(row, j + 8u, sum[2], bias[o]);
-    }
-    if (quads(out_width()) > 3u) {
-        put_y(row, j + 12u, sum[3], bias[o]);
+    for (var q = 0u; q < rows_of_block(out_width()) * quads; q++) {
+        if (i + q / quads < out_height()) {
+            put_y((plane + i + q / quads) * out_width(), j + q % quads * 4u, sum[q], bias[o]);
+        }
     }
 }
 
-// One invocation: eight channels of up to sixteen columns of one row.
+// One invocation: eight channels of up to sixteen columns, of one row or several.
 @compute @workgroup_size(WORKGROUP)
 fn forward(
     @builtin(workgroup_id) group_id: vec3u,
@@ -353,10 +329,12 @@ fn forward(
 ) {
     let number = invocation_number(group_id, grid, lane);
     let columns = blocks_in(out_width());
+    let height = rows_of_block(out_width());
+    let rows = (out_height() + height - 1u) / height;
     let quad = number % columns * quads(out_width());
-    let i = number / columns % out_height();
-    let eighth = number / (columns * out_height()) % eighths(out_channels);
-    let n = number / (columns * out_height() * eighths(out_channels));
+    let i = number / columns % rows * height;
+    let eighth = number / (columns * rows) % eighths(out_channels);
+    let n = number / (columns * rows * eighths(out_channels));
     if (n >= images) {
         return;
     }
@@ -366,9 +344,11 @@ fn forward(
             let row = (n * in_channels + c) * (in_height + 2u * padding) + i * stride + k;
             let filter_row = (eighth * in_channels + c) * kernel + k;
             for (var b = 0u; b < min(stride, kernel); b++) {
-                let at = (row * stride + b) * pitch() + quad;
+                let at = 4u * ((row * stride + b) * pitch() + quad);
                 let first = 2u * (filter_row * stride + b) * taps();
-                block = add_row(block, at, first, (kernel - b + stride - 1u) / stride);
+                let below = 4u * stride * stride * pitch();
+                let count = (kernel - b + stride - 1u) / stride;
+                block = add_row(block, at, below, quads(out_width()), first, count);
             }
         }
     }
@@ -383,6 +363,42 @@ fn forward(
     put_outputs(n, o + 7u, i, 4u * quad, block.sum7);
 }
 
+// Rows, and columns, of zeros that the first taps see before the gradient; "-1" where its first one is left out.
+fn zeros_before() -> u32 {
+    return taps() - 1u - padding / stride;
+}
+
+// A value of a row of dz in each of four columns. What lies outside is 0; rows and columns before the first have
+// wrapped to large numbers.
+fn gradients_at(plane: u32, row: vec4u, column: vec4u) -> vec4f {
+    let inside = (row < vec4u(out_height())) & (column < vec4u(out_width()));
+    let at = plane + select(vec4u(), row * out_width() + column, inside) * 8u;
+    return select(vec4f(), vec4f(blocked[at.x], blocked[at.y], blocked[at.z], blocked[at.w]), inside);
+}
+
+fn gradient_column(plane: u32, row: u32, column: u32) -> vec4f {
+    return gradients_at(plane, vec4u(row), column + vec4u(0u, 1u, 2u, 3u));
+}
+
+// As `add_row`, all taps on dz from `at_row` and `at_column` on.
+fn add_gradient_row(block: Block, plane: u32, at_row: u32, at_column: u32, quads: u32, first: u32) -> Block {
+    var sums = block;
+    let column = vec4u(0u, 1u, 2u, 3u);
+    let row = at_row + column / quads;
+    let start = at_column + column % quads * 4u;
+    var window = mat4x4f(
+        gradient_column(plane, row.x, start.x),
+        gradient_column(plane, row.y, start.y),
+        gradient_column(plane, row.z, start.z),
+        gradient_column(plane, row.w, start.w),
+    );
+    for (var l = 0u; l < taps(); l++) {
+        sums = add(sums, filters[first + 2u * l], filters[first + 2u * l + 1u], window);
+        window = slid(window, following(window, gradients_at(plane, row, start + 4u + l), quads));
+    }
+    return sums;
+}
+
 fn put_dx(row: u32, j: u32, sums: vec4f) {
     for (var p = 0u; p < 4u; p++) {
         // Columns before the first have wrapped to large numbers.
@@ -392,27 +408,25 @@ fn put_dx(row: u32, j: u32, sums: vec4f) {
     }
 }
 
-// A row of channel `c` from column `j` on, a stride apart.
+// Rows of channel `c` from row `i` and column `j` on, a stride apart.
 fn put_inputs(n: u32, c: u32, i: u32, j: u32, sum: mat4x4f) {
-    if (c >= in_channels || i >= in_height) {
+    if (c >= in_channels) {
         return;
     }
-    let row = ((n * in_channels + c) * in_height + i) * in_width;
-    put_dx(row, j, sum[0]);
-    if (quads(reach(in_width)) > 1u) {
-        put_dx(row, j + 4u * stride, sum[1]);
-    }
-    if (quads(reach(in_width)) > 2u) {
-        put_dx(row, j + 8u * stride, sum[2]);
-    }
-    if (quads(reach(in_width)) > 3u) {
-        put_dx(row, j + 12u * stride, sum[3]);
+    let plane = (n * in_channels + c) * in_height;
+    let quads = quads(reach(in_width));
+    for (var q = 0u; q < rows_of_block(reach(in_width)) * quads; q++) {
+        // Rows before the first have wrapped to large numbers too.
+        let row = i + q / quads * stride;
+        if (row < in_height) {
+            put_dx((plane + row) * in_width, j + q % quads * 4u * stride, sum[q]);
+        }
     }
 }
 
 // dx[n, c, i, j] = sum_{o, k, l} dz[n, o, (i + p - k) / s, (j + p - l) / s] weight[o, c, k, l]
 // Inputs of one phase, a stride apart, see the same taps: among them it is a convolution of stride 1.
-// One invocation: eight channels of up to sixteen columns of one row and phase.
+// One invocation: eight channels of up to sixteen columns of one phase, of one row or several.
 @compute @workgroup_size(WORKGROUP)
 fn backward_input(
     @builtin(workgroup_id) group_id: vec3u,
@@ -423,9 +437,10 @@ fn backward_input(
     // Images next to each other leave out the same rows.
     let n = number % images;
     let columns = blocks_in(reach(in_width));
-    let rows = reach(in_height);
+    let height = rows_of_block(reach(in_width));
+    let rows = (reach(in_height) + height - 1u) / height;
     let quad = number / images % columns * quads(reach(in_width));
-    let u = number / (images * columns) % rows;
+    let u = number / (images * columns) % rows * height;
     let eighth = number / (images * columns * rows) % eighths(in_channels);
     let phase = number / (images * columns * rows * eighths(in_channels));
     if (phase >= stride * stride) {
@@ -433,15 +448,19 @@ fn backward_input(
     }
     // The phase's last rows of taps; those before are behind the kernel's end.
     let first = taps() - (kernel - phase / stride + stride - 1u) / stride;
+    // Rows that see nothing but zeros are left out.
+    let before = i32(zeros_before()) - i32(u);
+    let begin = max(i32(first), before - i32(height - 1u));
+    let end = min(i32(taps()), before + i32(out_height()));
     var block = Block();
     for (var o = 0u; o < out_channels; o++) {
-        for (var k = first; k < taps(); k++) {
-            if (u + k - zeros_before() >= out_height()) {
-                continue;
-            }
-            let row = (n * out_channels + o) * gradient_rows() + u + k;
+        for (var at_row = begin; at_row < end; at_row++) {
+            let k = u32(at_row);
+            let plane = (n * eighths(out_channels) + o / 8u) * out_height() * out_width() * 8u + o % 8u;
             let filter_row = ((phase * eighths(in_channels) + eighth) * out_channels + o) * taps() + k;
-            block = add_row(block, row * gradient_pitch() + quad, 2u * filter_row * taps(), taps());
+            let row = u + k - zeros_before();
+            let column = 4u * quad - zeros_before();
+            block = add_gradient_row(block, plane, row, column, quads(reach(in_width)), 2u * filter_row * taps());
         }
     }
     let c = 8u * eighth;
@@ -462,37 +481,56 @@ fn run() -> u32 {
     return (taps() + 3u) / 4u;
 }
 
-// Row (c, k, b) of the kernel that column `q` of an invocation's matrices works on, the last one repeated
-// behind the end.
-fn kernel_row(first: u32, q: u32) -> u32 {
-    return min(first + q / run(), in_channels * kernel * min(stride, kernel) - 1u);
+// Elements of a matrix that hold them: rows of one or two taps share a column.
+fn places() -> u32 {
+    return select(4u * run(), taps(), taps() <= 2u);
 }
 
-// vec4 of `spread` at which the taps of column `q` begin, for image 0 and the first row of outputs.
-fn column_start(first: u32, q: u32) -> u32 {
-    let row = kernel_row(first, q);
+fn kernel_rows() -> u32 {
+    return in_channels * kernel * min(stride, kernel);
+}
+
+// Element of `spread`, for image 0 and the first output, that element `e` of an invocation's matrices begins on: a
+// tap of row (c, k, b) of the kernel, the last row repeated behind the end.
+fn element_start(first: u32, e: u32) -> u32 {
+    let row = min(first + e / places(), kernel_rows() - 1u);
     let phases = min(stride, kernel);
     let c = row / (kernel * phases);
     let k = row / phases % kernel;
-    return ((c * (in_height + 2u * padding) + k) * stride + row % phases) * pitch() + q % run();
+    let line = (c * (in_height + 2u * padding) + k) * stride + row % phases;
+    return 4u * line * pitch() + e % places();
 }
 
-// The value that follows column `q` of the window: the next column's first, or one from ahead.
-fn following(window: mat4x4f, ahead: mat4x4f) -> vec4f {
-    let inner = vec4f(window[1].x, window[2].x, window[3].x, 0.0);
-    let outer = vec4f(ahead[0].x, ahead[1].x, ahead[2].x, ahead[3].x);
-    return select(inner, outer, (vec4u(1u, 2u, 3u, 4u) % run()) == vec4u(0u));
+// Those of the elements of column `q`.
+fn column_starts(first: u32, q: u32) -> vec4u {
+    return vec4u(
+        element_start(first, 4u * q),
+        element_start(first, 4u * q + 1u),
+        element_start(first, 4u * q + 2u),
+        element_start(first, 4u * q + 3u),
+    );
+}
+
+// A column of rows of one or two taps. Of two the first was the second before.
+fn short_column(at: vec4u, before: vec4f) -> vec4f {
+    if (places() == 2u) {
+        return vec4f(before.y, elements[at.y], before.w, elements[at.w]);
+    }
+    return elements_at(at);
+}
+
+// What stands before the first.
+fn before_short_column(at: vec4u) -> vec4f {
+    return vec4f(0.0, elements[at.x], 0.0, elements[at.z]);
 }
 
 fn put_part(part: u32, o: u32, first: u32, q: u32, sums: vec4f) {
-    let row = first + q / run();
     let phases = min(stride, kernel);
-    if (o >= out_channels || row >= in_channels * kernel * phases || q / run() >= 4u / run()) {
-        return;
-    }
     for (var p = 0u; p < 4u; p++) {
-        let l = (4u * (q % run()) + p) * stride + row % phases;
-        if (l < kernel) {
+        let e = 4u * q + p;
+        let row = first + e / places();
+        let l = e % places() * stride + row % phases;
+        if (o < out_channels && row < kernel_rows() && e / places() < 16u / places() && l < kernel) {
             parts[((part * out_channels + o) * in_channels * kernel + row / phases) * kernel + l] = sums[p];
         }
     }
@@ -513,7 +551,7 @@ fn put_bias_part(part: u32, o: u32, sums: vec4f) {
 
 // parts[g, o, c, k, l] = sum_{n in part g, i, j} x[n, c, i s + k - p, j s + l - p] dz[n, o, i, j]
 // bias_parts[g, o] = sum_{n in part g, i, j} dz[n, o, i, j]
-// One invocation: eight channels and the taps of 4 / run() rows of the kernel, of one part.
+// One invocation: eight channels and the taps of 16 / places() rows of the kernel, of one part.
 @compute @workgroup_size(WORKGROUP)
 fn backward_weight(
     @builtin(workgroup_id) group_id: vec3u,
@@ -521,8 +559,8 @@ fn backward_weight(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = invocation_number(group_id, grid, lane);
-    let rows = 4u / run();
-    let row_blocks = (in_channels * kernel * min(stride, kernel) + rows - 1u) / rows;
+    let rows = 16u / places();
+    let row_blocks = (kernel_rows() + rows - 1u) / rows;
     let first = number % row_blocks * rows;
     let eighth = number / row_blocks % eighths(out_channels);
     let part = number / (row_blocks * eighths(out_channels));
@@ -530,11 +568,13 @@ fn backward_weight(
     if (first_image >= images) {
         return;
     }
-    let start0 = column_start(first, 0u);
-    let start1 = column_start(first, 1u);
-    let start2 = column_start(first, 2u);
-    let start3 = column_start(first, 3u);
-    let plane = (in_height + 2u * padding) * stride * pitch();
+    let starts0 = column_starts(first, 0u);
+    let starts1 = column_starts(first, 1u);
+    let starts2 = column_starts(first, 2u);
+    let starts3 = column_starts(first, 3u);
+    // Of whole columns.
+    let start = vec4u(starts0.x, starts1.x, starts2.x, starts3.x);
+    let plane = 4u * (in_height + 2u * padding) * stride * pitch();
     var total = Block();
     var low_total = vec4f();
     var high_total = vec4f();
@@ -545,22 +585,26 @@ fn backward_weight(
         var high_sum = vec4f();
         for (var i = 0u; i < out_height(); i++) {
             let place = ((n * eighths(out_channels) + eighth) * out_height() + i) * out_width();
-            let row = n * in_channels * plane + i * stride * stride * pitch();
-            var window = mat4x4f(
-                spread[row + start0],
-                spread[row + start1],
-                spread[row + start2],
-                spread[row + start3],
-            );
-            var ahead = mat4x4f();
+            let row = n * in_channels * plane + 4u * i * stride * stride * pitch();
+            var window: mat4x4f;
+            if (places() >= 4u) {
+                window = columns_at(row + start);
+            } else if (places() == 2u) {
+                window = mat4x4f(
+                    before_short_column(row + starts0),
+                    before_short_column(row + starts1),
+                    before_short_column(row + starts2),
+                    before_short_column(row + starts3),
+                );
+            }
             for (var j = 0u; j < out_width(); j++) {
-                if (j % 4u == 0u) {
-                    let next = row + j / 4u + 1u;
-                    ahead = mat4x4f(
-                        spread[next + start0],
-                        spread[next + start1],
-                        spread[next + start2],
-                        spread[next + start3],
+                let at = row + j;
+                if (places() < 4u) {
+                    window = mat4x4f(
+                        short_column(at + starts0, window[0]),
+                        short_column(at + starts1, window[1]),
+                        short_column(at + starts2, window[2]),
+                        short_column(at + starts3, window[3]),
                     );
                 }
                 let low = blocks[2u * (place + j)];
@@ -568,14 +612,9 @@ fn backward_weight(
                 block = add(block, low, high, window);
                 low_sum += low;
                 high_sum += high;
-                let next = following(window, ahead);
-                window = mat4x4f(
-                    vec4f(window[0].yzw, next.x),
-                    vec4f(window[1].yzw, next.y),
-                    vec4f(window[2].yzw, next.z),
-                    vec4f(window[3].yzw, next.w),
-                );
-                ahead = mat4x4f(ahead[0].yzwx, ahead[1].yzwx, ahead[2].yzwx, ahead[3].yzwx);
+                if (places() >= 4u) {
+                    window = slid(window, following(window, elements_at(at + start + 4u), run()));
+                }
             }
         }
         total = sum_of(total, block);

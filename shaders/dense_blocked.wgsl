@@ -113,10 +113,11 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = invocation_number(group_id, grid, lane);
-    let blocks_o = (rows + 15u) / 16u;
-    let o = number % blocks_o * 16u;
-    let n = number / blocks_o * 8u;
-    if (n >= images) {
+    // Neighbours read the same rows of the weight: those of far rows may all fall on one place of a cache.
+    let blocks_n = (images + 7u) / 8u;
+    let n = number % blocks_n * 8u;
+    let o = number / blocks_n * 16u;
+    if (o >= rows) {
         return;
     }
     var block = Block();

@@ -23,18 +23,20 @@ const MAX: u32 = 0u;
 @group(1) @binding(2) var<storage, read> dy: array<f32>;
 @group(1) @binding(3) var<storage, read_write> dx: array<f32>;
 
-// Place in x of the maximum of the window whose first element is `corner`. NaN counts as largest,
-// so that it shows.
-fn first_maximum(corner: u32) -> u32 {
-    var best = corner;
-    var largest = x[corner];
+struct Maximum {
+    place: u32,
+    value: f32,
+}
+
+// The maximum of the window whose first element is `corner`. NaN counts as largest, so that it shows.
+fn first_maximum(corner: u32) -> Maximum {
+    var best = Maximum(corner, x[corner]);
     for (var k = 0u; k < size; k++) {
         for (var l = 0u; l < size; l++) {
             let at = corner + k * in_width + l;
             let value = x[at];
-            if (value > largest || (is_nan(value) && !is_nan(largest))) {
-                best = at;
-                largest = value;
+            if (value > best.value || (is_nan(value) && !is_nan(best.value))) {
+                best = Maximum(at, value);
             }
         }
     }
@@ -58,7 +60,7 @@ fn forward(
     let j = at % width;
     let corner = (plane * in_height + i * stride) * in_width + j * stride;
     if (kind == MAX) {
-        y[at] = x[first_maximum(corner)];
+        y[at] = first_maximum(corner).value;
         return;
     }
     var sum = 0.0;
@@ -95,7 +97,7 @@ fn backward(
             let corner = (plane * in_height + i * stride) * in_width + j * stride;
             let gradient = dy[(plane * height + i) * width + j];
             if (kind == MAX) {
-                sum += select(0.0, gradient, first_maximum(corner) == at);
+                sum += select(0.0, gradient, first_maximum(corner).place == at);
             } else {
                 sum += gradient / f32(size * size);
             }

@@ -41,10 +41,6 @@ const BATCHES: usize = 8;
 const SAMPLE_US: f64 = 200e3;
 const KERNEL_SAMPLE_US: f64 = 2e3;
 
-/// Steps of a submission whose recording is timed, at least: what a submission takes by itself is shared
-/// among them.
-const RECORDED: usize = 8;
-
 /// Most steps of a sample.
 const MOST: usize = 8192;
 
@@ -205,12 +201,10 @@ impl Contender {
     }
 
     fn kernels(&mut self) -> Result<(), ExecutorError> {
-        let Contender { runner, series, lists, kernel_launches, train_steps, .. } = self;
+        let Contender { runner, series, lists, kernel_launches, .. } = self;
         let slot = slots(runner.plan(), 1)[0];
         if let Runner::Gpu(gpu) = runner {
-            let slots = slots(gpu.plan(), (*train_steps).clamp(RECORDED, SLOTS));
-            let recorded = gpu.recording_time(&slots)?;
-            series.record.push(recorded.as_secs_f64() * 1e6 / slots.len() as f64);
+            series.record.push(gpu.recording_time(slot).as_secs_f64() * 1e6);
             if let Some(times) = gpu.device_times(slot)? {
                 push_each(&mut series.stamped, times);
             }

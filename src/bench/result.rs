@@ -19,7 +19,7 @@ pub struct BenchResult {
     pub forward_us: Timing,
     /// Wall clock of scoring the test pairs, each image embedded once, for each pair.
     pub eval_us_per_pair: Timing,
-    /// What the host takes to record and submit one training step; the CPU records nothing.
+    /// What the host takes to record one training step, among many to a submission; the CPU records nothing.
     pub record_us: Option<Timing>,
     /// The data set onto the device.
     pub upload_gb_s: f64,

@@ -4,7 +4,7 @@
 use super::{Io, Real, activation};
 use crate::ops::Layout;
 use crate::ops::conv2d::Conv2d;
-use crate::ops::conv2d_blocked::Conv2dBlocked;
+use crate::ops::conv2d_blocked::{Conv2dBlocked, block_at};
 
 /// Images that a per-image tensor has room for.
 fn stored_images(conv: &Conv2dBlocked, layout: Layout) -> usize {
@@ -21,24 +21,19 @@ fn input_places(conv: &Conv2dBlocked) -> impl Iterator<Item = (usize, usize, usi
     places(conv.in_channels, conv.in_height as usize, conv.in_width as usize)
 }
 
-fn output_places(conv: &Conv2dBlocked) -> impl Iterator<Item = (usize, usize, usize)> {
-    places(conv.out_channels, conv.conv().out_height(), conv.conv().out_width())
-}
-
 /// Where each element of an image's input stands, spread.
 fn spread_map(conv: &Conv2dBlocked) -> Vec<Option<usize>> {
     input_places(conv).map(|place| Some(conv.spread_at(place))).collect()
 }
 
-/// Where each element of an image's output gradient stands, spread.
-fn gradient_map(conv: &Conv2dBlocked) -> Vec<Option<usize>> {
-    output_places(conv).map(|place| conv.gradient_at(place)).collect()
-}
-
 /// Where each element of an image's output gradient stands, by eight channels.
 fn block_map(conv: &Conv2dBlocked) -> Vec<Option<usize>> {
-    let width = conv.conv().out_width();
-    output_places(conv).map(|(o, i, j)| Some(conv.block_at(o, i * width + j))).collect()
+    by_eight(conv.out_channels as usize, conv.conv().out_height() * conv.conv().out_width())
+}
+
+/// Where the values of planes stand, by eight channels.
+pub(super) fn by_eight(channels: usize, places: usize) -> Vec<Option<usize>> {
+    (0..channels * places).map(|at| Some(block_at(at / places, at % places, places))).collect()
 }
 
 /// Where each element of the weight stands.
@@ -51,7 +46,13 @@ fn weight_map(conv: &Conv2dBlocked, at: impl Fn([usize; 4]) -> usize) -> Vec<Opt
 }
 
 /// Copies values of `images` images to where `map` says; the rest becomes 0.
-fn lay_out<T: Real>(from: &[T], to: &mut [T], map: &[Option<usize>], images: usize, layout: Layout) {
+pub(super) fn lay_out<T: Real>(
+    from: &[T],
+    to: &mut [T],
+    map: &[Option<usize>],
+    images: usize,
+    layout: Layout,
+) {
     let values = to.len() / images;
     to.fill(T::of(0.0));
     for image in 0..images {
@@ -85,11 +86,6 @@ macro_rules! functions {
             lay_out(x, to, &spread_map(conv), stored_images(conv, $layout), $layout);
         }
 
-        pub fn spread_gradient$(<$generic: Real>)?(conv: &Conv2dBlocked, io: &mut Io<'_, $real>) {
-            let (dz, to) = (io.read("dz"), io.write("laid_out"));
-            lay_out(dz, to, &gradient_map(conv), stored_images(conv, $layout), $layout);
-        }
-
         pub fn block_gradient$(<$generic: Real>)?(conv: &Conv2dBlocked, io: &mut Io<'_, $real>) {
             let (dz, to) = (io.read("dz"), io.write("laid_out"));
             lay_out(dz, to, &block_map(conv), stored_images(conv, $layout), $layout);
@@ -121,7 +117,7 @@ macro_rules! functions {
 
         pub fn backward_input$(<$generic: Real>)?(conv: &Conv2dBlocked, io: &mut Io<'_, $real>) {
             let images = stored_images(conv, $layout);
-            let dy = take_apart(io.read("spread"), &gradient_map(conv), images, $layout);
+            let dy = take_apart(io.read("blocked"), &block_map(conv), images, $layout);
             let map = weight_map(conv, |at| conv.turned_at(at));
             let weight = take_apart(io.read("filters"), &map, 1, Layout::Plain);
             let reads = [("dy", &dy[..]), ("weight", &weight)];

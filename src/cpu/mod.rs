@@ -72,7 +72,7 @@ functions! {
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {
-        spread_input, spread_gradient, block_gradient, pack, pack_turned, forward, backward_input, backward_weight
+        spread_input, block_gradient, pack, pack_turned, forward, backward_input, backward_weight
     }
     dense::Dense { forward, backward_input, backward_weight, backward_bias }
     dense_blocked::DenseBlocked { forward, backward_input, backward_weight }

@@ -137,6 +137,17 @@ impl Session {
         slots: &[Slot],
         copy: Option<(usize, Range<usize>, &wgpu::Buffer)>,
     ) -> wgpu::SubmissionIndex {
+        let mut encoder = self.encode(list, slots);
+        self.launches += (slots.len() * self.launches_of(list)) as u64;
+        if let Some((buffer, range, to)) = copy {
+            let (offset, size) = (4 * range.start as u64, 4 * range.len() as u64);
+            encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, 0, size);
+        }
+        self.device.queue.submit([encoder.finish()])
+    }
+
+    /// Writes the slots and records a list of steps once for each of them.
+    pub(super) fn encode(&self, list: usize, slots: &[Slot]) -> wgpu::CommandEncoder {
         self.write_slots(slots);
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
         {
@@ -145,11 +156,7 @@ impl Session {
                 self.record(&mut pass, list, 0..self.launches_of(list), number);
             }
         }
-        if let Some((buffer, range, to)) = copy {
-            let (offset, size) = (4 * range.start as u64, 4 * range.len() as u64);
-            encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, 0, size);
-        }
-        self.device.queue.submit([encoder.finish()])
+        encoder
     }
 
     pub(super) fn write_slots(&self, slots: &[Slot]) {
@@ -162,7 +169,7 @@ impl Session {
 
     /// Records launches of a list with the slot at position `slot`.
     pub(super) fn record(
-        &mut self,
+        &self,
         pass: &mut wgpu::ComputePass<'_>,
         list: usize,
         launches: Range<usize>,
@@ -174,7 +181,6 @@ impl Session {
             pass.set_bind_group(TENSOR_GROUP, &launch.group, &[]);
             let [x, y, z] = launch.grid;
             pass.dispatch_workgroups(x, y, z);
-            self.launches += 1;
         }
     }
 

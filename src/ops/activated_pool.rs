@@ -2,11 +2,13 @@
 
 use super::activation::{Activation, ActivationKind};
 use super::conv2d::nested;
+use super::conv2d_blocked::blocks_len;
 use super::pool2d::{Pool2d, PoolKind};
 use super::{Cost, Step, View, attributes, step};
 
 attributes! {
-    /// [`Pool2d::backward`], then [`Activation::backward`]. Windows do not overlap: `size <= stride`.
+    /// [`Pool2d::backward`], then [`Activation::backward`], for a blocked convolution. Windows do not overlap:
+    /// `size <= stride`.
     pub struct ActivatedPool {
         pub images: u32,
         pub channels: u32,
@@ -41,6 +43,11 @@ impl ActivatedPool {
         Pool2d { images, channels, in_height, in_width, size, stride, kind, accumulate: false }
     }
 
+    /// Elements of an image's gradient by eight channels.
+    pub fn blocks_len(&self) -> usize {
+        blocks_len(self.channels as usize, (self.in_height * self.in_width) as usize)
+    }
+
     /// The activation alone.
     pub fn part(&self) -> Activation {
         let count = self.images * self.pool().in_len() as u32;
@@ -48,18 +55,20 @@ impl ActivatedPool {
     }
 
     /// `x` [images, channels, in_height, in_width], the activation's output, and `dy`
-    /// [images, channels, out_height, out_width] -> `dz`, shaped like `x`.
-    pub fn backward(&self, x: View, dy: View, dz: View) -> Step {
+    /// [images, channels, out_height, out_width] -> the gradient of the activation's input, by eight channels
+    /// [images, blocks_len].
+    pub fn backward(&self, x: View, dy: View, blocks: View) -> Step {
         let pool = self.pool();
         let side = |length: u32| length.div_ceil(self.stride) as usize;
-        let cells = (self.images * self.channels) as usize * side(self.in_height) * side(self.in_width);
-        let iterations = nested(&[self.size, self.size]) + nested(&[self.stride, self.stride]);
+        let fours = self.channels.div_ceil(8) as usize * 2;
+        let cells = self.images as usize * fours * side(self.in_height) * side(self.in_width);
+        let iterations = 4 * nested(&[self.size, self.size]) + nested(&[self.stride, self.stride]);
         let values = self.images as usize * pool.in_len();
         step(
             ("activated_pool", "backward"),
             self.constants(),
             &[("x", x), ("dy", dy)],
-            &[("dz", dz)],
+            &[("blocks", blocks)],
             Cost::each(cells, iterations, 3 * values),
         )
     }

@@ -2,7 +2,7 @@
 
 use super::activation::ActivationKind;
 use super::conv2d::{Conv2d, nested};
-use super::{Cost, Step, View, attributes, step};
+use super::{Cost, ITERATION_BUDGET, Step, View, attributes, step};
 
 attributes! {
     /// [`Conv2d`], then an activation: `y = f(z)` where `activated`, else `y = z`.
@@ -33,6 +33,18 @@ const NEIGHBOURS: usize = 16;
 const STORES: usize = CHANNELS * NEIGHBOURS;
 /// Elements of a vec4.
 const VECTOR: usize = 4;
+/// Invocations among which a weight gradient is shared out: enough for tens of processor cores.
+const INVOCATIONS: usize = 1024;
+
+/// Elements of `places` values of each channel, by eight channels: [ceil(channels / 8), places, 8].
+pub fn blocks_len(channels: usize, places: usize) -> usize {
+    channels.next_multiple_of(CHANNELS) * places
+}
+
+/// Where a channel's value at one of the `places` stands among them.
+pub fn block_at(channel: usize, place: usize, places: usize) -> usize {
+    (channel / CHANNELS * places + place) * CHANNELS + channel % CHANNELS
+}
 
 impl Conv2dBlocked {
     /// The convolution without activation, as other ops know it.
@@ -75,14 +87,6 @@ impl Conv2dBlocked {
         ((length - 1 + self.padding) / self.stride - self.padding / self.stride + 1) as usize
     }
 
-    fn gradient_rows(&self) -> usize {
-        self.reach(self.in_height) + self.taps() - 1
-    }
-
-    fn gradient_pitch(&self) -> usize {
-        (self.reach(self.in_width) + self.taps() - 1).next_multiple_of(VECTOR)
-    }
-
     /// Elements of an image's spread input: [in_channels, in_height + 2 padding, stride, pitch].
     pub fn spread_len(&self) -> usize {
         let rows = (self.in_height + 2 * self.padding) as usize;
@@ -97,33 +101,9 @@ impl Conv2dBlocked {
         (row * stride + column % stride) * self.pitch() + column / stride
     }
 
-    /// Elements of an image's spread gradient: [out_channels, gradient_rows, gradient_pitch].
-    pub fn gradient_len(&self) -> usize {
-        self.out_channels as usize * self.gradient_rows() * self.gradient_pitch()
-    }
-
-    /// Where element `(o, i, j)` of an image's output gradient stands among them; `None` for those that
-    /// nothing but padding has gone into.
-    pub fn gradient_at(&self, (o, i, j): (usize, usize, usize)) -> Option<usize> {
-        let skipped = (self.padding / self.stride) as usize;
-        let place = |at: usize, length: usize| {
-            (at + self.taps() - 1).checked_sub(skipped).filter(|&place| place < length)
-        };
-        let row = place(i, self.gradient_rows())?;
-        let column = place(j, self.gradient_pitch())?;
-        Some((o * self.gradient_rows() + row) * self.gradient_pitch() + column)
-    }
-
     /// Elements of an image's gradient by eight channels: [ceil(out_channels / 8), places, 8].
     pub fn blocks_len(&self) -> usize {
-        let conv = self.conv();
-        Self::eighths(self.out_channels) * CHANNELS * conv.out_height() * conv.out_width()
-    }
-
-    /// Where channel `o` of a place stands among them.
-    pub fn block_at(&self, o: usize, place: usize) -> usize {
-        let conv = self.conv();
-        (o / CHANNELS * conv.out_height() * conv.out_width() + place) * CHANNELS + o % CHANNELS
+        blocks_len(self.out_channels as usize, self.conv().out_height() * self.conv().out_width())
     }
 
     /// Elements of the weight by eight outputs: [ceil(out / 8), in, kernel, stride, taps, 8].
@@ -157,14 +137,25 @@ impl Conv2dBlocked {
 
     /// Most elements that any per-image tensor of the op has.
     pub fn largest(&self) -> usize {
-        self.spread_len().max(self.gradient_len()).max(self.blocks_len())
+        self.spread_len().max(self.blocks_len())
     }
 
     /// Invocations of [`Conv2dBlocked::backward_weight`] for one part.
     pub fn weight_blocks(&self) -> usize {
         let rows = (self.in_channels * self.kernel * self.stride.min(self.kernel)) as usize;
-        let rows_of_a_block = VECTOR / self.taps().div_ceil(VECTOR);
+        let places = if self.taps() <= 2 { self.taps() } else { self.taps().next_multiple_of(VECTOR) };
+        let rows_of_a_block = NEIGHBOURS / places;
         Self::eighths(self.out_channels) * rows.div_ceil(rows_of_a_block)
+    }
+
+    /// Shares the images out among parts of the weight gradient, at most `most` of them.
+    pub fn in_parts(self, most: usize) -> Self {
+        let conv = self.conv();
+        let parts = INVOCATIONS.div_ceil(self.weight_blocks()).min(most.max(1));
+        // A part's loops must fit the budget, however large the batch.
+        let of_an_image = 1 + conv.out_height() * (1 + conv.out_width());
+        let longest = (ITERATION_BUDGET as usize / 2 / of_an_image).max(1);
+        Self { images_per_part: (self.images as usize).div_ceil(parts).min(longest) as u32, ..self }
     }
 
     fn flops(&self) -> usize {
@@ -172,10 +163,10 @@ impl Conv2dBlocked {
         2 * self.images as usize * conv.out_len() * conv.filter_len()
     }
 
-    /// Blocks of a row of `width` results, all of one length.
-    fn blocks_of_row(width: usize) -> usize {
+    /// Blocks of a plane of results: of one length each, and of as many rows as fit.
+    fn blocks_of_plane(height: usize, width: usize) -> usize {
         let even = width.div_ceil(width.div_ceil(NEIGHBOURS)).next_multiple_of(VECTOR);
-        width.div_ceil(even)
+        height.div_ceil(NEIGHBOURS / even) * width.div_ceil(even)
     }
 
     fn copy(&self, entry: &'static str, (name, from): (&'static str, View), len: usize, to: View) -> Step {
@@ -191,11 +182,6 @@ impl Conv2dBlocked {
     /// `x` -> [images, spread_len]
     pub fn spread_input(&self, x: View, to: View) -> Step {
         self.copy("spread_input", ("x", x), self.images as usize * self.spread_len(), to)
-    }
-
-    /// `dz` -> [images, gradient_len]
-    pub fn spread_gradient(&self, dz: View, to: View) -> Step {
-        self.copy("spread_gradient", ("dz", dz), self.images as usize * self.gradient_len(), to)
     }
 
     /// `dz` -> [images, blocks_len]
@@ -216,35 +202,32 @@ impl Conv2dBlocked {
     /// Spread input, packed weight, `bias` -> `y` [images, out_channels, out_height, out_width].
     pub fn forward(&self, spread: View, filters: View, bias: View, y: View) -> Step {
         let conv = self.conv();
-        let rows = self.images as usize * Self::eighths(self.out_channels) * conv.out_height();
+        let planes = self.images as usize * Self::eighths(self.out_channels);
+        let blocks = planes * Self::blocks_of_plane(conv.out_height(), conv.out_width());
         let taps = self.taps() as u32;
         let iterations =
             nested(&[self.in_channels, self.kernel, self.stride.min(self.kernel), taps]) + STORES;
         step(
             ("conv2d_blocked", "forward"),
             self.constants(),
-            &[("spread", spread), ("filters", filters), ("bias", bias)],
+            &[("spread", spread), ("elements", spread), ("filters", filters), ("bias", bias)],
             &[("y", y)],
-            Cost::each(rows * Self::blocks_of_row(conv.out_width()), iterations, self.flops()),
+            Cost::each(blocks, iterations, self.flops()),
         )
     }
 
-    /// Spread gradient, turned weight -> `dx` [images, in_channels, in_height, in_width].
-    pub fn backward_input(&self, spread: View, filters: View, dx: View) -> Step {
+    /// Gradient by eight channels, turned weight -> `dx` [images, in_channels, in_height, in_width].
+    pub fn backward_input(&self, blocked: View, filters: View, dx: View) -> Step {
         let phases = (self.stride * self.stride) as usize;
-        let rows =
-            self.images as usize * phases * Self::eighths(self.in_channels) * self.reach(self.in_height);
+        let planes = self.images as usize * phases * Self::eighths(self.in_channels);
+        let blocks = planes * Self::blocks_of_plane(self.reach(self.in_height), self.reach(self.in_width));
         let taps = self.taps() as u32;
         step(
             ("conv2d_blocked", "backward_input"),
             self.constants(),
-            &[("spread", spread), ("filters", filters)],
+            &[("blocked", blocked), ("filters", filters)],
             &[("dx", dx)],
-            Cost::each(
-                rows * Self::blocks_of_row(self.reach(self.in_width)),
-                nested(&[self.out_channels, taps, taps]) + STORES,
-                self.flops(),
-            ),
+            Cost::each(blocks, nested(&[self.out_channels, taps, taps]) + STORES, self.flops()),
         )
     }
 
@@ -255,7 +238,7 @@ impl Conv2dBlocked {
         step(
             ("conv2d_blocked", "backward_weight"),
             self.constants(),
-            &[("spread", spread), ("blocks", blocks)],
+            &[("spread", spread), ("elements", spread), ("blocks", blocks)],
             &[("parts", parts), ("bias_parts", bias_parts)],
             Cost::each(
                 conv.parts() * self.weight_blocks(),

@@ -18,6 +18,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
             ("2x2 of odd sizes", 17, 3, (7, 5), 2, 2),
             ("gaps", 2, 2, (9, 10), 2, 3),
             ("whole plane", 5, 4, (4, 4), 4, 4),
+            ("two blocks of channels", 2, 13, (4, 6), 2, 2),
         ] {
             let pool =
                 ActivatedPool { images, channels, in_height, in_width, size, stride, kind, activation };
@@ -39,7 +40,7 @@ fn backward(name: &str, pool: ActivatedPool, ties: bool, layout: Layout) -> Case
     let numbers = if ties { tied } else { maker.signed(images * len) };
     let x = maker.image_values("x", images, numbers);
     let dy = maker.images("dy", images, pool.pool().out_len());
-    let dz = maker.output_images("dz", images, len, false);
-    maker.step(pool.backward(x, dy, dz));
+    let blocks = maker.output_images("blocks", images, pool.blocks_len(), false);
+    maker.step(pool.backward(x, dy, blocks));
     maker.done()
 }

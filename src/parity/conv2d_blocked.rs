@@ -11,6 +11,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
     let shapes = [
         ("padded 5x5", conv(3, (1, 9, 11), 6, 5, 1, 2, relu)),
         ("plain 5x5, two blocks of channels", conv(2, (9, 7, 6), 10, 5, 1, 0, None)),
+        // Of more than a workgroup, so that what sticks out is missing elsewhere.
+        ("two blocks of channels, short rows", conv(16, (9, 7, 7), 10, 3, 1, 1, relu)),
+        ("two blocks of channels and columns", conv(8, (9, 4, 20), 10, 3, 1, 1, None)),
+        ("stride 2, two blocks of channels", conv(16, (9, 6, 5), 10, 3, 2, 1, relu)),
         ("stride 2", conv(2, (3, 8, 9), 5, 3, 2, 1, Some(ActivationKind::Tanh))),
         ("stride 3, kernel 2, unused edge", conv(2, (2, 9, 7), 3, 2, 3, 0, Some(ActivationKind::Sigmoid))),
         ("stride 2, rows of two blocks", conv(2, (2, 5, 40), 3, 3, 2, 1, relu)),
@@ -53,7 +57,6 @@ fn conv(
 fn of_shape(name: &str, conv: Conv2dBlocked, layout: Layout) -> Vec<Case> {
     vec![
         spread_input(name, conv, layout),
-        spread_gradient(name, conv, layout),
         block_gradient(name, conv, layout),
         pack(name, conv, layout),
         pack_turned(name, conv, layout),
@@ -72,14 +75,6 @@ fn spread_input(name: &str, conv: Conv2dBlocked, layout: Layout) -> Case {
     let x = maker.images("x", images, conv.conv().in_len());
     let to = maker.output_images("laid_out", images, conv.spread_len(), false);
     maker.step(conv.spread_input(x, to));
-    maker.done()
-}
-
-fn spread_gradient(name: &str, conv: Conv2dBlocked, layout: Layout) -> Case {
-    let (images, mut maker) = (conv.images as usize, maker("spread_gradient", name, layout));
-    let dz = maker.images("dz", images, conv.conv().out_len());
-    let to = maker.output_images("laid_out", images, conv.gradient_len(), false);
-    maker.step(conv.spread_gradient(dz, to));
     maker.done()
 }
 
@@ -126,12 +121,12 @@ fn backward_input(name: &str, conv: Conv2dBlocked, layout: Layout) -> Case {
     let (images, mut maker) = (conv.images as usize, maker("backward_input", name, layout));
     let dz = maker.images("dz", images, conv.conv().out_len());
     let weight = maker.numbers("weight", conv.conv().weight_len());
-    let spread = maker.scratch_images("spread", images, conv.gradient_len());
+    let blocks = maker.scratch_images("blocks", images, conv.blocks_len());
     let filters = maker.scratch("filters", conv.turned_len());
     let dx = maker.output_images("dx", images, conv.conv().in_len(), false);
-    maker.step(conv.spread_gradient(dz, spread));
+    maker.step(conv.block_gradient(dz, blocks));
     maker.step(conv.pack_turned(weight, filters));
-    maker.step(conv.backward_input(spread, filters, dx));
+    maker.step(conv.backward_input(blocks, filters, dx));
     maker.done()
 }
 

@@ -13,10 +13,7 @@ use crate::ops::activation::ActivationKind;
 use crate::ops::conv2d_blocked::Conv2dBlocked;
 use crate::ops::dense_blocked::{DenseBlocked, VECTOR};
 use crate::ops::reduce::Reduce;
-use crate::ops::{ITERATION_BUDGET, Layout, Step, View};
-
-/// Invocations among which a weight gradient is shared out: enough for tens of processor cores.
-const INVOCATIONS: usize = 1024;
+use crate::ops::{Layout, Step, View};
 
 impl Builder<'_> {
     /// As [`Builder::forward`].
@@ -72,14 +69,16 @@ impl Builder<'_> {
         mut dy: View,
     ) -> Result<(), PlanError> {
         let mut number = self.stages.len();
+        // The gradient by eight channels, where a pool has made it.
+        let mut blocks = None;
         while number > 0 {
             number -= 1;
             let x = kept.views[number];
             if let Some(pool) = self.pool_blocked(number, images) {
-                // The pool's input is the activation's output.
-                let dz = self.activation(images, self.stages[number].input.len());
+                // The pool's input is the activation's output; the convolution before it comes next.
+                let dz = self.activation(images, pool.blocks_len());
                 steps.add(&self.stages[number].name, vec![pool.backward(x, dy, dz)]);
-                (dy, number) = (dz, number - 1);
+                (blocks, number) = (Some(dz), number - 1);
                 continue;
             }
             let input = self.stages[number].input.len();
@@ -88,7 +87,14 @@ impl Builder<'_> {
             let launches = if let (Some(conv), Some(spread)) =
                 (self.conv_blocked(number, images), kept.spreads[number])
             {
-                self.conv_backward(fixed, number, &conv, accumulate, (spread, dy), dx)?
+                let mut launches = Vec::new();
+                let dz = blocks.take().unwrap_or_else(|| {
+                    let dz = self.activation(images, conv.blocks_len());
+                    launches.push(conv.block_gradient(dy, dz));
+                    dz
+                });
+                launches.extend(self.conv_backward(fixed, number, &conv, accumulate, (spread, dz), dx)?);
+                launches
             } else if let Some(windows) = self.dense_blocked(number, images)? {
                 self.dense_backward(fixed, number, windows, accumulate, (x, dy), dx)
             } else {
@@ -109,18 +115,13 @@ impl Builder<'_> {
         number: usize,
         conv: &Conv2dBlocked,
         accumulate: bool,
-        (spread, dz): (View, View),
+        (spread, blocks): (View, View),
         dx: Option<View>,
     ) -> Result<Vec<Step>, PlanError> {
         let plain = conv.conv();
-        let images = conv.images as usize;
-        let blocks = self.activation(images, conv.blocks_len());
         let parts = self.partial_gradients(number, &plain)?;
         let bias_parts = self.temporary(Layout::Plain, plain.parts(), conv.out_channels as usize);
-        let turned = dx.map(|dx| {
-            let spread = self.activation(images, conv.gradient_len());
-            (spread, self.temporary(Layout::Plain, 1, conv.turned_len()), dx)
-        });
+        let turned = dx.map(|dx| (self.temporary(Layout::Plain, 1, conv.turned_len()), dx));
         let stage = &self.stages[number];
         let [weight, _] = self.weights(stage, fixed.parameters);
         let [dweight, dbias] = self.weights(stage, fixed.gradients);
@@ -129,15 +130,13 @@ impl Builder<'_> {
             reduce.forward(from, to)
         };
         let mut launches = vec![
-            conv.block_gradient(dz, blocks),
             conv.backward_weight(spread, blocks, parts, bias_parts),
             sum(parts, dweight),
             sum(bias_parts, dbias),
         ];
-        if let Some((spread, filters, dx)) = turned {
-            launches.push(conv.spread_gradient(dz, spread));
+        if let Some((filters, dx)) = turned {
             launches.push(conv.pack_turned(weight, filters));
-            launches.push(conv.backward_input(spread, filters, dx));
+            launches.push(conv.backward_input(blocks, filters, dx));
         }
         Ok(launches)
     }
@@ -208,12 +207,7 @@ impl Builder<'_> {
         if self.options.layout == Layout::Interleaved {
             return Some(conv);
         }
-        let most = (self.options.max_binding / (4 * plain.weight_len())).max(1);
-        let parts = INVOCATIONS.div_ceil(conv.weight_blocks()).min(most);
-        // A part's loops must fit the budget, however large the batch.
-        let of_an_image = 1 + plain.out_height() * (1 + plain.out_width());
-        let longest = (ITERATION_BUDGET as usize / 2 / of_an_image).max(1);
-        Some(Conv2dBlocked { images_per_part: images.div_ceil(parts).min(longest) as u32, ..conv })
+        Some(conv.in_parts(self.options.max_binding / (4 * plain.weight_len())))
     }
 
     /// A dense layer that the blocked kernels support, with the activation behind it, in windows of rows.
@@ -238,9 +232,10 @@ impl Builder<'_> {
         Ok(Some(blocked.collect()))
     }
 
-    /// A pool and the activation before it.
+    /// A pool and the activation before it, behind a blocked convolution.
     fn pool_blocked(&self, number: usize, images: usize) -> Option<ActivatedPool> {
-        let before = self.stages.get(number.checked_sub(1)?)?;
+        self.conv_blocked(number.checked_sub(2)?, images)?;
+        let before = &self.stages[number - 1];
         let LayerKind::Activation(activation) = before.kind else { return None };
         let stage = &self.stages[number];
         matches!(stage.kind, LayerKind::Pool2d { .. })

@@ -16,6 +16,9 @@ const TWICE: &str = "the workgroup too many repeats the last one's result";
 const ANEW: &str = "the next group of filters writes it anew, and behind the last one it is guarded";
 const ZERO: &str = "a row of zeros more is added";
 const AGAIN: &str = "the store is guarded again";
+const TOGETHER: &str =
+    "the first part then holds all images' sum and the others none: the sum over the parts stays";
+const RELOADED: &str = "values of a column of four taps are then loaded again rather than moved on";
 const MEET: &str = "both sides agree where they meet";
 const BELOW: &str = "the term is smaller than a rounding of the result";
 const NOBODY: &str = "the grid ends there";
@@ -44,13 +47,16 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("conv2d.backward_weight", "in_height - 1u", "in_height + 1u", CLAMP),
     entry("conv2d.backward_weight", "in_width - 1u", "in_width + 1u", CLAMP),
     entry("conv2d.backward_bias", "(o < out_channels)", "(o <= out_channels)", AGAIN),
-    entry("conv2d_blocked.put_outputs", "> 1u", ">= 1u", AGAIN),
-    entry("conv2d_blocked.put_outputs", "> 2u", ">= 2u", AGAIN),
-    entry("conv2d_blocked.put_outputs", "> 3u", ">= 3u", AGAIN),
-    entry("conv2d_blocked.put_inputs", "> 1u", ">= 1u", AGAIN),
-    entry("conv2d_blocked.put_inputs", "> 2u", ">= 2u", AGAIN),
-    entry("conv2d_blocked.put_inputs", "> 3u", ">= 3u", AGAIN),
-    entry("conv2d_blocked.backward_input", ">= out_height()", "> out_height()", ZERO),
+    entry("conv2d_blocked.backward_input", "height - 1u));", "height + 1u));", ZERO),
+    entry("conv2d_blocked.element_start", "kernel_rows() - 1u", "kernel_rows() + 1u", CLAMP),
+    entry("conv2d_blocked.put_part", "p < 4u", "p <= 4u", AGAIN),
+    entry(
+        "conv2d_blocked.backward_weight",
+        "first_image + images_per_part",
+        "first_image - images_per_part",
+        TOGETHER,
+    ),
+    entry("conv2d_blocked.backward_weight", "places() < 4u", "places() <= 4u", RELOADED),
     entry("dense.neighbours", "length - 1u", "length + 1u", CLAMP),
     entry("dense.forward", "n0 >= images", "n0 > images", AGAIN),
     entry("dense.backward_input", "n0 >= images", "n0 > images", AGAIN),
