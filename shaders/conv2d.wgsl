@@ -1,4 +1,4 @@
-// Convolution with bias, stride and zero padding.
+// Convolution with stride, zero padding and, where asked for, bias.
 //
 //   y[n, o, i, j] = bias[o] + sum_{c, k, l} x[n, c, i s + k - p, j s + l - p] weight[o, c, k, l]
 //
@@ -19,6 +19,7 @@ override out_channels: u32;
 override kernel: u32;
 override stride: u32;
 override padding: u32;
+override biased: bool;
 override images_per_part: u32;
 override accumulate: bool;
 
@@ -65,6 +66,11 @@ fn put_y(n: u32, o: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
     }
 }
 
+// Where the sum of channel `o` starts.
+fn start(o: u32) -> vec4f {
+    return vec4f(select(0.0, bias[o], biased));
+}
+
 // Four inputs of a row, one stride apart.
 fn inputs(row: u32, column: u32) -> vec4f {
     return vec4f(
@@ -95,10 +101,10 @@ fn forward(
     }
     let o = channels(o0, out_channels);
     let filters = o * (in_channels * kernel * kernel);
-    var low0 = vec4f(bias[o.x]);
-    var low1 = vec4f(bias[o.y]);
-    var low2 = vec4f(bias[o.z]);
-    var low3 = vec4f(bias[o.w]);
+    var low0 = start(o.x);
+    var low1 = start(o.y);
+    var low2 = start(o.z);
+    var low3 = start(o.w);
     var high0 = low0;
     var high1 = low1;
     var high2 = low2;

@@ -70,15 +70,24 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
     assert_eq!(used, known);
 }
 
-/// Steps of the main job's plans, of every kind.
+/// Steps of the main job's plans, of every kind, and of a residual network's.
 fn steps_of_plans() -> Vec<Step> {
     let of_kind = |kind| {
         let model = ModelOptions::default();
         let convention = Convention::Similarity;
         let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
-        Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect::<Vec<_>>()
+        steps_of(&plan)
     };
-    [PlanKind::Unfused, PlanKind::Fused, PlanKind::Blocked].into_iter().flat_map(of_kind).collect()
+    let kinds = [PlanKind::Unfused, PlanKind::Fused, PlanKind::Blocked];
+    kinds.into_iter().flat_map(of_kind).chain(steps_of(&residual_plan())).collect()
+}
+
+fn residual_plan() -> Plan {
+    common::residual(&ModelOptions::default(), Layout::Plain, (8, 1), usize::MAX / 8)
+}
+
+fn steps_of(plan: &Plan) -> Vec<Step> {
+    Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect()
 }
 
 /// Steps of the main job's plans and of all cases.

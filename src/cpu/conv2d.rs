@@ -38,7 +38,8 @@ pub mod reference {
         let (x, weight, bias, y) = (io.read("x"), io.read("weight"), io.read("bias"), io.write("y"));
         let places = conv.out_height() * conv.out_width();
         for n in 0..conv.images as usize {
-            for (o, &bias) in bias.iter().enumerate() {
+            for o in 0..conv.out_channels as usize {
+                let bias = if conv.biased { bias[o] } else { T::of(0.0) };
                 let first = (n * conv.out_channels as usize + o) * places;
                 y[first..first + places].fill(bias);
                 products(conv, n, o, |at, w, to| y[to] += x[at] * weight[w]);
@@ -92,7 +93,7 @@ pub mod reference {
 /// Groups of 16 interleaved images.
 pub mod fast {
     use super::Conv2d;
-    use crate::cpu::products::{Correlation, OuterProducts, Scatter, SlidingProducts};
+    use crate::cpu::products::{Correlation, OuterProducts, Scatter, SlidingProducts, Tap};
     use crate::cpu::scratch::with_scratch;
     use crate::cpu::simd::{self, Kernel, Lanes, Simd, lanes};
     use crate::cpu::{Io, put};
@@ -110,44 +111,28 @@ pub mod fast {
             self.channels * self.height * self.width * INTERLEAVE
         }
 
-        /// Where each (channel, row, column) of a kernel of side `kernel` finds its input.
-        fn taps(&self, kernel: usize) -> Vec<usize> {
-            let tap = |c: usize, k: usize, l: usize| ((c * self.height + k) * self.width + l) * INTERLEAVE;
-            (0..self.channels)
-                .flat_map(|c| (0..kernel).flat_map(move |k| (0..kernel).map(move |l| (c, k, l))))
-                .map(|(c, k, l)| tap(c, k, l))
-                .collect()
+        fn place(&self, c: usize, row: usize, column: usize) -> usize {
+            ((c * self.height + row) * self.width + column) * INTERLEAVE
         }
 
-        /// Copies planes of `height` by `width` values to row and column `at`, `step` apart; what
-        /// falls outside is left out, the rest is 0.
-        fn draw(
-            &self,
-            canvas: &mut [f32],
-            planes: &[f32],
-            (height, width): (usize, usize),
-            at: isize,
-            step: usize,
-        ) {
+        /// Copies planes of `height` by `width` values to row and column `at`; the rest is 0.
+        fn draw(&self, canvas: &mut [f32], planes: &[f32], (height, width): (usize, usize), at: usize) {
             canvas.fill(0.0);
-            for c in 0..self.channels {
-                for i in 0..height {
-                    let row = at + (i * step) as isize;
-                    if row < 0 || row >= self.height as isize {
-                        continue;
-                    }
-                    for j in 0..width {
-                        let column = at + (j * step) as isize;
-                        if column < 0 || column >= self.width as isize {
-                            continue;
-                        }
-                        let from = ((c * height + i) * width + j) * INTERLEAVE;
-                        let to =
-                            ((c * self.height + row as usize) * self.width + column as usize) * INTERLEAVE;
-                        canvas[to..to + INTERLEAVE].copy_from_slice(&planes[from..from + INTERLEAVE]);
-                    }
-                }
+            for (number, row) in planes.chunks_exact(width * INTERLEAVE).enumerate() {
+                let to = self.place(number / height, at + number % height, at);
+                canvas[to..to + row.len()].copy_from_slice(row);
             }
+        }
+
+        /// Calls `run` with the planes of one group on the canvas.
+        fn with(&self, planes: &[f32], size: (usize, usize), at: usize, run: impl FnOnce(&[f32])) {
+            if (self.height, self.width) == size {
+                return run(planes);
+            }
+            with_scratch(self.len(), |canvas| {
+                self.draw(canvas, planes, size, at);
+                run(canvas);
+            });
         }
     }
 
@@ -162,20 +147,15 @@ pub mod fast {
 
     /// Calls `run` with the padded input of one group.
     fn with_padded(conv: &Conv2d, canvas: &Canvas, x: &[f32], run: impl FnOnce(&[f32])) {
-        if conv.padding == 0 {
-            return run(x);
-        }
-        with_scratch(canvas.len(), |scratch| {
-            let size = (conv.in_height as usize, conv.in_width as usize);
-            canvas.draw(scratch, x, size, conv.padding as isize, 1);
-            run(scratch);
-        });
+        canvas.with(x, (conv.in_height as usize, conv.in_width as usize), conv.padding as usize, run);
     }
 
     pub fn forward(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (x, weight, bias, y) = (io.read("x"), io.read("weight"), io.read("bias"), io.write("y"));
         let canvas = padded(conv);
-        let offsets = canvas.taps(conv.kernel as usize);
+        let kernel = conv.kernel as usize;
+        let tap = |t: usize| (canvas.place(t / (kernel * kernel), t / kernel % kernel, t % kernel), t);
+        let taps: Vec<Tap> = (0..conv.filter_len()).map(tap).collect();
         let stride = conv.stride as usize;
         let (height, width) = (conv.out_height(), conv.out_width());
         let groups = y.chunks_exact_mut(conv.out_len() * INTERLEAVE);
@@ -188,11 +168,10 @@ pub mod fast {
                     x,
                     x_row: stride * canvas.width * INTERLEAVE,
                     x_column: stride * INTERLEAVE,
-                    offsets: &offsets,
+                    taps: &taps,
                     weight,
                     weight_output: conv.filter_len(),
-                    weight_tap: 1,
-                    bias: Some(bias),
+                    bias: conv.biased.then_some(bias),
                     y,
                     y_output: height * width * INTERLEAVE,
                     y_row: width * INTERLEAVE,
@@ -207,7 +186,7 @@ pub mod fast {
     pub fn backward_input(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (dy, weight, dx) = (io.read("dy"), io.read("weight"), io.write("dx"));
         if conv.padding > 0 || conv.stride > 1 || !Scatter::SIDES.contains(&conv.kernel) {
-            return turned(conv, dy, weight, dx);
+            return gathered(conv, dy, weight, dx);
         }
         // Without padding, spreading each gradient out saves what a border of zeros would cost.
         if !conv.accumulate {
@@ -219,47 +198,59 @@ pub mod fast {
         }
     }
 
-    /// The input's gradient as a convolution of the spread-out gradient with the turned kernel.
-    fn turned(conv: &Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-        let kernel = conv.kernel as usize;
+    /// The input's gradient, each input gathering what it touched. Inputs a stride apart met the same taps of
+    /// the kernel: each such phase is a correlation of the output's gradient with those.
+    fn gathered(conv: &Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+        let [kernel, stride, padding] = [conv.kernel, conv.stride, conv.padding].map(|side| side as usize);
         let (inputs, outputs) = (conv.in_channels as usize, conv.out_channels as usize);
         let (height, width) = (conv.in_height as usize, conv.in_width as usize);
-        let canvas = Canvas { channels: outputs, height: height + kernel - 1, width: width + kernel - 1 };
-        let offsets = canvas.taps(kernel);
-        let mut filters = vec![0.0; weight.len()];
-        let area = kernel * kernel;
-        for o in 0..outputs {
-            for c in 0..inputs {
-                for t in 0..area {
-                    filters[(c * outputs + o) * area + t] = weight[(o * inputs + c) * area + area - 1 - t];
+        let size = (conv.out_height(), conv.out_width());
+        // Room for the outputs that are not there: before the first one, and behind the last.
+        let before = (kernel - 1).saturating_sub(padding).div_ceil(stride);
+        let side = |inputs: usize, outputs: usize| before + outputs.max((inputs - 1 + padding) / stride + 1);
+        let canvas = Canvas { channels: outputs, height: side(height, size.0), width: side(width, size.1) };
+        // Taps that input `phase` along one side meets, each with the place of its output.
+        let along = |phase: usize| {
+            let first = (phase + padding) % stride;
+            let taps = (first..kernel).step_by(stride);
+            taps.map(move |k| (k, before + (phase + padding + stride * kernel - k) / stride - kernel))
+        };
+        let phases = (0..stride.min(height)).flat_map(|i| (0..stride.min(width)).map(move |j| (i, j)));
+        let phases: Vec<((usize, usize), Vec<Tap>)> = phases
+            .map(|(i, j)| {
+                let mut taps = Vec::new();
+                for o in 0..outputs {
+                    for (k, row) in along(i) {
+                        let weight = move |l| (o * inputs * kernel + k) * kernel + l;
+                        taps.extend(along(j).map(|(l, column)| (canvas.place(o, row, column), weight(l))));
+                    }
                 }
-            }
-        }
+                ((i, j), taps)
+            })
+            .collect();
         let groups = dx.chunks_exact_mut(conv.in_len() * INTERLEAVE);
         for (dx, dy) in groups.zip(dy.chunks_exact(conv.out_len() * INTERLEAVE)) {
-            with_scratch(canvas.len(), |scratch| {
-                let first = kernel as isize - 1 - conv.padding as isize;
-                let size = (conv.out_height(), conv.out_width());
-                canvas.draw(scratch, dy, size, first, conv.stride as usize);
-                simd::dispatch(Correlation {
-                    outputs: inputs,
-                    rows: height,
-                    columns: width,
-                    x: scratch,
-                    x_row: canvas.width * INTERLEAVE,
-                    x_column: INTERLEAVE,
-                    offsets: &offsets,
-                    weight: &filters,
-                    weight_output: outputs * area,
-                    weight_tap: 1,
-                    bias: None,
-                    y: dx,
-                    y_output: height * width * INTERLEAVE,
-                    y_row: width * INTERLEAVE,
-                    y_column: INTERLEAVE,
-                    accumulate: conv.accumulate,
-                    relu: false,
-                });
+            canvas.with(dy, size, before, |dy| {
+                for &((i, j), ref taps) in &phases {
+                    simd::dispatch(Correlation {
+                        outputs: inputs,
+                        rows: (height - i).div_ceil(stride),
+                        columns: (width - j).div_ceil(stride),
+                        x: dy,
+                        x_row: canvas.width * INTERLEAVE,
+                        x_column: INTERLEAVE,
+                        taps,
+                        weight,
+                        weight_output: kernel * kernel,
+                        bias: None,
+                        y: &mut dx[(i * width + j) * INTERLEAVE..],
+                        y_output: height * width * INTERLEAVE,
+                        y_row: stride * width * INTERLEAVE,
+                        y_column: stride * INTERLEAVE,
+                        accumulate: conv.accumulate,
+                        relu: false,
+                    });
+                }
             });
         }
     }
@@ -276,42 +267,41 @@ pub mod fast {
         for (part, (x, dy)) in parts.chunks_exact_mut(conv.weight_len()).zip(groups) {
             part.fill(0.0);
             with_padded(conv, &canvas, x, |x| {
-                for c in 0..canvas.channels {
-                    for k in 0..kernel {
-                        let x = &x[(c * canvas.height + k) * canvas.width * INTERLEAVE..];
-                        let dweight = &mut part[(c * kernel + k) * kernel..];
-                        let outputs = conv.out_channels as usize;
-                        if stride == 1 && SlidingProducts::SIDES.contains(&conv.kernel) {
-                            simd::dispatch(SlidingProducts {
-                                outputs,
-                                taps: kernel,
-                                rows: height,
-                                columns: width,
-                                dy,
-                                x,
-                                x_row: canvas.width * INTERLEAVE,
-                                dweight,
-                                dweight_output: conv.filter_len(),
-                            });
-                            continue;
-                        }
-                        simd::dispatch(OuterProducts {
-                            outputs,
-                            taps: kernel,
-                            rows: height,
-                            columns: width,
-                            dy,
-                            dy_output: height * width * INTERLEAVE,
-                            dy_row: width * INTERLEAVE,
-                            dy_column: INTERLEAVE,
-                            x,
-                            x_tap: INTERLEAVE,
-                            x_row: stride * canvas.width * INTERLEAVE,
-                            x_column: stride * INTERLEAVE,
-                            dweight,
-                            dweight_output: conv.filter_len(),
-                        });
-                    }
+                let (outputs, channels) = (conv.out_channels as usize, canvas.channels);
+                let (x_channel, x_row) = (canvas.place(1, 0, 0), canvas.place(0, 1, 0));
+                if stride == 1 && SlidingProducts::SIDES.contains(&conv.kernel) {
+                    let (rows, columns, dweight) = (height, width, part);
+                    return simd::dispatch(SlidingProducts {
+                        outputs,
+                        channels,
+                        kernel,
+                        rows,
+                        columns,
+                        dy,
+                        x,
+                        x_channel,
+                        x_row,
+                        dweight,
+                    });
+                }
+                for (k, l) in (0..kernel).flat_map(|k| (0..kernel).map(move |l| (k, l))) {
+                    simd::dispatch(OuterProducts {
+                        outputs,
+                        taps: channels,
+                        rows: height,
+                        columns: width,
+                        dy,
+                        dy_output: height * width * INTERLEAVE,
+                        dy_row: width * INTERLEAVE,
+                        dy_column: INTERLEAVE,
+                        x: &x[canvas.place(0, k, l)..],
+                        x_tap: x_channel,
+                        x_row: stride * x_row,
+                        x_column: stride * INTERLEAVE,
+                        dweight: &mut part[k * kernel + l..],
+                        dweight_output: conv.filter_len(),
+                        dweight_tap: kernel * kernel,
+                    });
                 }
             });
         }

@@ -7,6 +7,7 @@
 mod activated_pool;
 mod activation;
 mod adam;
+mod add;
 mod batch_norm;
 pub mod ceiling;
 mod contrastive;
@@ -68,7 +69,8 @@ functions! {
     activated_pool::ActivatedPool { backward }
     activation::Activation { forward, backward }
     adam::Adam { forward }
-    batch_norm::BatchNorm { forward, infer, backward_weight, backward_input }
+    add::Add { forward, backward }
+    batch_norm::BatchNorm { moments, merge, forward, backward_weight, backward_input }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {

@@ -4,6 +4,7 @@
 pub mod reference {
     use crate::cpu::{Io, Real, batch_norm, contrastive, distance, head};
     use crate::ops::TENSOR_ALIGN;
+    use crate::ops::batch_norm::MOMENTS;
     use crate::ops::objective::Objective;
 
     pub fn with_head<T: Real>(objective: &Objective, io: &mut Io<'_, T>) {
@@ -14,22 +15,32 @@ pub mod reference {
         let (history, dhead, running) = (io.write("history"), io.write("dhead"), io.write("running"));
         let (distances, ddistances) = io.write("compared").split_at_mut(objective.pairs as usize);
         let empty = || vec![T::of(0.0); objective.pairs as usize];
-        let (mut normed, mut similarities, mut saved) = (empty(), empty(), [T::of(0.0); 2]);
+        let (mut normed, mut similarities) = (empty(), empty());
         let (mut dsimilarities, mut dnormed) = (empty(), empty());
+        let (mut parts, mut mean, mut variance) = ([T::of(0.0); MOMENTS], [T::of(0.0)], [T::of(0.0)]);
 
         distance::reference::forward(
             &measure,
             &mut Io::of(slot, [("x", embedded)], [("y", &mut *distances)]),
         );
-        let (mean, variance) = running.split_at_mut(TENSOR_ALIGN);
-        let reads = [("x", &*distances), ("weight", norm_weight), ("bias", norm_bias)];
+        let reads = [("x", &*distances)];
+        batch_norm::reference::moments(&norm, &mut Io::of(slot, reads, [("parts", &mut parts[..])]));
+        let (running_mean, running_var) = running.split_at_mut(TENSOR_ALIGN);
         let writes = [
-            ("y", &mut normed[..]),
-            ("saved", &mut saved),
-            ("running_mean", &mut mean[..1]),
-            ("running_var", variance),
+            ("batch_mean", &mut mean[..]),
+            ("batch_variance", &mut variance),
+            ("running_mean", &mut running_mean[..1]),
+            ("running_var", running_var),
         ];
-        batch_norm::reference::forward(&norm, &mut Io::of(slot, reads, writes));
+        batch_norm::reference::merge(&norm, &mut Io::of(slot, [("all_parts", &parts[..])], writes));
+        let reads = [
+            ("x", &*distances),
+            ("weight", norm_weight),
+            ("bias", norm_bias),
+            ("mean", &mean),
+            ("variance", &variance),
+        ];
+        batch_norm::reference::forward(&norm, &mut Io::of(slot, reads, [("y", &mut normed[..])]));
         let reads = [("x", &normed[..]), ("weight", weight), ("bias", bias)];
         head::reference::forward(&affine, &mut Io::of(slot, reads, [("y", &mut similarities[..])]));
         let mut io =
@@ -46,14 +57,15 @@ pub mod reference {
         let reads = [("result", &similarities[..]), ("dy", &dsimilarities), ("weight", weight)];
         head::reference::backward_input(&affine, &mut Io::of(slot, reads, [("dx", &mut dnormed[..])]));
         let [mut dscale, mut dshift] = [[T::of(0.0)]; 2];
-        let reads = [("x", &*distances), ("dy", &dnormed), ("statistics", &saved)];
-        let writes = [("dweight", &mut dscale[..]), ("dbias", &mut dshift)];
+        let reads = [("x", &*distances), ("dy", &dnormed), ("mean", &mean), ("variance", &variance)];
+        let writes = [("weight_parts", &mut dscale[..]), ("bias_parts", &mut dshift)];
         batch_norm::reference::backward_weight(&norm, &mut Io::of(slot, reads, writes));
         let reads = [
             ("x", &*distances),
             ("dy", &dnormed),
             ("weight", norm_weight),
-            ("statistics", &saved),
+            ("mean", &mean),
+            ("variance", &variance),
             ("sum_dy_x", &dscale),
             ("sum_dy", &dshift),
         ];

@@ -1,19 +1,27 @@
 //! Pooling on the CPU.
 
+use std::ops::Range;
+
 use crate::ops::pool2d::{Pool2d, PoolKind};
 
 impl Pool2d {
-    /// Offsets of a window's elements within a plane, in row-major order.
-    fn window(&self) -> impl Iterator<Item = usize> + Clone {
-        let (size, width) = (self.size as usize, self.in_width as usize);
-        (0..size * size).map(move |at| at / size * width + at % size)
+    /// Rows, or columns, of window `i` that are no padding.
+    fn window(&self, i: usize, length: u32) -> Range<usize> {
+        let (start, padding) = (i * self.stride as usize, self.padding as usize);
+        start.max(padding) - padding..(start + self.size as usize - padding).min(length as usize)
     }
 
-    /// First element within its plane of each window, in row-major order.
-    fn corners(&self) -> impl Iterator<Item = usize> + Clone {
-        let (out_width, in_width, stride) = (self.out_width(), self.in_width as usize, self.stride as usize);
-        (0..self.out_height() * out_width)
-            .map(move |at| (at / out_width * in_width + at % out_width) * stride)
+    /// Rows and columns of each window, in row-major order.
+    fn windows(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone {
+        let row = move |i| (0..self.out_width()).map(move |j| (i, j));
+        let windows = (0..self.out_height()).flat_map(row);
+        windows.map(|(i, j)| (self.window(i, self.in_height), self.window(j, self.in_width)))
+    }
+
+    /// Places of a window's elements within a plane, in row-major order.
+    fn places(&self, (rows, columns): (Range<usize>, Range<usize>)) -> impl Iterator<Item = usize> + Clone {
+        let width = self.in_width as usize;
+        rows.flat_map(move |row| columns.clone().map(move |column| row * width + column))
     }
 
     fn in_plane(&self) -> usize {
@@ -27,12 +35,12 @@ pub mod reference {
     use crate::cpu::{Io, Real, put};
 
     /// The first of the largest elements; NaN counts as largest, so that it shows.
-    fn first_maximum<T: Real>(pool: &Pool2d, plane: &[T], corner: usize) -> usize {
-        let mut best = corner;
-        for offset in pool.window() {
-            let (candidate, largest) = (plane[corner + offset], plane[best]);
+    fn first_maximum<T: Real>(plane: &[T], mut places: impl Iterator<Item = usize>) -> usize {
+        let mut best = places.next().unwrap_or(0);
+        for place in places {
+            let (candidate, largest) = (plane[place], plane[best]);
             if candidate > largest || (candidate.is_nan() && !largest.is_nan()) {
-                best = corner + offset;
+                best = place;
             }
         }
         best
@@ -43,13 +51,13 @@ pub mod reference {
         let area = T::of((pool.size * pool.size) as f32);
         let planes = y.chunks_exact_mut(pool.out_height() * pool.out_width());
         for (y, x) in planes.zip(x.chunks_exact(pool.in_plane())) {
-            for (y, corner) in y.iter_mut().zip(pool.corners()) {
+            for (y, window) in y.iter_mut().zip(pool.windows()) {
                 *y = match pool.kind {
-                    PoolKind::Max => x[first_maximum(pool, x, corner)],
+                    PoolKind::Max => x[first_maximum(x, pool.places(window))],
                     PoolKind::Average => {
                         let mut sum = T::of(0.0);
-                        for offset in pool.window() {
-                            sum += x[corner + offset];
+                        for place in pool.places(window) {
+                            sum += x[place];
                         }
                         sum / area
                     }
@@ -64,12 +72,12 @@ pub mod reference {
         let mut sums = vec![T::of(0.0); dx.len()];
         let planes = sums.chunks_exact_mut(pool.in_plane()).zip(x.chunks_exact(pool.in_plane()));
         for ((sums, x), dy) in planes.zip(dy.chunks_exact(pool.out_height() * pool.out_width())) {
-            for (&gradient, corner) in dy.iter().zip(pool.corners()) {
+            for (&gradient, window) in dy.iter().zip(pool.windows()) {
                 match pool.kind {
-                    PoolKind::Max => sums[first_maximum(pool, x, corner)] += gradient,
+                    PoolKind::Max => sums[first_maximum(x, pool.places(window))] += gradient,
                     PoolKind::Average => {
-                        for offset in pool.window() {
-                            sums[corner + offset] += gradient / area;
+                        for place in pool.places(window) {
+                            sums[place] += gradient / area;
                         }
                     }
                 }
@@ -90,15 +98,32 @@ pub mod fast {
         /// Whether the windows cover every input element exactly once.
         fn tiles(&self) -> bool {
             let covers = |length: u32| length.is_multiple_of(self.size);
-            self.stride == self.size && covers(self.in_height) && covers(self.in_width)
+            self.padding == 0 && self.stride == self.size && covers(self.in_height) && covers(self.in_width)
         }
     }
 
+    /// The window at output (i, j): its first row and column, and how many of each. `size` is the pool's,
+    /// where it can be a constant to the compiler.
     #[inline(always)]
-    fn maximum<S: Simd>(x: &[Lanes], corner: usize, width: usize, size: usize, lane: usize) -> S::V {
+    fn window(pool: &Pool2d, (i, j): (usize, usize), size: usize) -> [usize; 4] {
+        if pool.padding == 0 {
+            return [i * pool.stride as usize, j * pool.stride as usize, size, size];
+        }
+        let (rows, columns) = (pool.window(i, pool.in_height), pool.window(j, pool.in_width));
+        [rows.start, columns.start, rows.len(), columns.len()]
+    }
+
+    #[inline(always)]
+    fn maximum<S: Simd>(
+        x: &[Lanes],
+        corner: usize,
+        width: usize,
+        [rows, columns]: [usize; 2],
+        lane: usize,
+    ) -> S::V {
         let mut best = S::part(&x[corner], lane);
-        for k in 0..size {
-            for l in usize::from(k == 0)..size {
+        for k in 0..rows {
+            for l in usize::from(k == 0)..columns {
                 best = S::larger(best, S::part(&x[corner + k * width + l], lane));
             }
         }
@@ -112,26 +137,29 @@ pub mod fast {
         #[inline(always)]
         fn planes<S: Simd>(self, size: usize) {
             let Forward(pool, x, y) = self;
-            let (width, stride, columns) = (pool.in_width as usize, pool.stride as usize, pool.out_width());
-            let planes = y.chunks_exact_mut(pool.out_height() * pool.out_width());
+            let (width, columns) = (pool.in_width as usize, pool.out_width());
+            let area = S::splat((size * size) as f32);
+            let planes = y.chunks_exact_mut(pool.out_height() * columns);
             for (y, x) in planes.zip(x.chunks_exact(pool.in_plane())) {
-                let corners =
-                    (0..pool.out_height()).flat_map(|i| (0..columns).map(move |j| (i * width + j) * stride));
-                for (window, corner) in corners.enumerate() {
-                    for lane in (0..INTERLEAVE).step_by(S::LANES) {
-                        let value = match pool.kind {
-                            PoolKind::Max => maximum::<S>(x, corner, width, size, lane),
-                            PoolKind::Average => {
-                                let mut sum = S::splat(0.0);
-                                for k in 0..size {
-                                    for l in 0..size {
-                                        sum = S::add(sum, S::part(&x[corner + k * width + l], lane));
+                for (i, y) in y.chunks_exact_mut(columns).enumerate() {
+                    for (j, y) in y.iter_mut().enumerate() {
+                        let [row, column, rows, columns] = window(pool, (i, j), size);
+                        let corner = row * width + column;
+                        for lane in (0..INTERLEAVE).step_by(S::LANES) {
+                            let value = match pool.kind {
+                                PoolKind::Max => maximum::<S>(x, corner, width, [rows, columns], lane),
+                                PoolKind::Average => {
+                                    let mut sum = S::splat(0.0);
+                                    for k in 0..rows {
+                                        for l in 0..columns {
+                                            sum = S::add(sum, S::part(&x[corner + k * width + l], lane));
+                                        }
                                     }
+                                    S::divide(sum, area)
                                 }
-                                S::divide(sum, S::splat((size * size) as f32))
-                            }
-                        };
-                        S::set_part(&mut y[window], lane, value);
+                            };
+                            S::set_part(y, lane, value);
+                        }
                     }
                 }
             }
@@ -163,26 +191,27 @@ pub mod fast {
         #[inline(always)]
         fn planes<S: Simd>(self, kind: PoolKind, size: usize, add: bool) {
             let Backward { pool, x, dy, dx, relu } = self;
-            let (width, stride) = (pool.in_width as usize, pool.stride as usize);
+            let width = pool.in_width as usize;
+            let area = S::splat((size * size) as f32);
             let planes = dx.chunks_exact_mut(pool.in_plane()).zip(x.chunks_exact(pool.in_plane()));
             for ((dx, x), dy) in planes.zip(dy.chunks_exact(pool.out_height() * pool.out_width())) {
                 for (i, dy) in dy.chunks_exact(pool.out_width()).enumerate() {
-                    let rows = i * stride * width..(i * stride + size) * width;
-                    let (dx, x) = (&mut dx[rows.clone()], &x[rows]);
                     for (j, dy) in dy.iter().enumerate() {
+                        let [row, column, rows, columns] = window(pool, (i, j), size);
+                        let corner = row * width + column;
                         for lane in (0..INTERLEAVE).step_by(S::LANES) {
                             // What is left to give: the first maximum takes it all.
                             let mut rest = S::part(dy, lane);
                             let best = match kind {
-                                PoolKind::Max => maximum::<S>(x, j * stride, width, size, lane),
-                                PoolKind::Average => S::divide(rest, S::splat((size * size) as f32)),
+                                PoolKind::Max => maximum::<S>(x, corner, width, [rows, columns], lane),
+                                PoolKind::Average => S::divide(rest, area),
                             };
                             if relu {
                                 rest = S::gated(best, rest);
                             }
-                            for k in 0..size {
-                                for l in 0..size {
-                                    let at = j * stride + k * width + l;
+                            for k in 0..rows {
+                                for l in 0..columns {
+                                    let at = corner + k * width + l;
                                     let mut given = best;
                                     if kind == PoolKind::Max {
                                         (given, rest) = S::claim(S::part(&x[at], lane), best, rest);
@@ -206,6 +235,7 @@ pub mod fast {
             let Pool2d { kind, size, accumulate, .. } = *self.pool;
             match (kind, size, self.pool.tiles() && !accumulate) {
                 (PoolKind::Max, 2, true) => self.planes::<S>(PoolKind::Max, 2, false),
+                (_, _, true) => self.planes::<S>(kind, size as usize, false),
                 _ => {
                     if !accumulate {
                         self.dx.fill([0.0; INTERLEAVE]);

@@ -8,7 +8,10 @@ use super::simd::{Kernel, Simd, lanes};
 use crate::ops::INTERLEAVE;
 use crate::ops::conv2d::Conv2d;
 
-/// `y[o, i, j] = start[o] + sum_t weight[o, t] x[offsets[t] + (i, j)]`, each an interleaved value.
+/// A tap: how far its values are from the start of `x`, and its weights from that of `weight`.
+pub type Tap = (usize, usize);
+
+/// `y[o, i, j] = start[o] + sum_t weight[o, t] x[t + (i, j)]`, each an interleaved value.
 ///
 /// Strides are in floats. A convolution's taps `t` are (channel, row, column) of its kernel; a
 /// dense layer's are its inputs, its columns `j` the groups of images.
@@ -19,10 +22,9 @@ pub struct Correlation<'a> {
     pub x: &'a [f32],
     pub x_row: usize,
     pub x_column: usize,
-    pub offsets: &'a [usize],
+    pub taps: &'a [Tap],
     pub weight: &'a [f32],
     pub weight_output: usize,
-    pub weight_tap: usize,
     pub bias: Option<&'a [f32]>,
     pub y: &'a mut [f32],
     pub y_output: usize,
@@ -41,11 +43,11 @@ impl Correlation<'_> {
             return;
         }
         let [o, i, j] = [self.outputs - 1, self.rows - 1, self.columns - 1];
-        let tap = self.offsets.iter().copied().max().unwrap_or(0);
-        assert!(tap + i * self.x_row + j * self.x_column + INTERLEAVE <= self.x.len());
+        for &(x, weight) in self.taps {
+            assert!(x + i * self.x_row + j * self.x_column + INTERLEAVE <= self.x.len());
+            assert!(o * self.weight_output + weight < self.weight.len());
+        }
         assert!(o * self.y_output + i * self.y_row + j * self.y_column + INTERLEAVE <= self.y.len());
-        let last = self.offsets.len().saturating_sub(1);
-        assert!(o * self.weight_output + last * self.weight_tap < self.weight.len());
         assert!(self.bias.is_none_or(|bias| bias.len() >= self.outputs));
     }
 
@@ -71,9 +73,9 @@ impl Correlation<'_> {
                 }
             }
             let x = self.x.as_ptr().add(i * self.x_row + j0 * self.x_column + lane);
-            let mut weight = self.weight.as_ptr().add(o0 * self.weight_output);
-            for &offset in self.offsets {
-                let x = x.add(offset);
+            let weight = self.weight.as_ptr().add(o0 * self.weight_output);
+            for &(x_tap, weight_tap) in self.taps {
+                let (x, weight) = (x.add(x_tap), weight.add(weight_tap));
                 let mut weights = [S::splat(0.0); O];
                 for o in 0..O {
                     weights[o] = S::splat(*weight.add(o * self.weight_output));
@@ -84,8 +86,6 @@ impl Correlation<'_> {
                         sums[o][p] = S::multiply_add(weights[o], value, sums[o][p]);
                     }
                 }
-                // Behind the last tap it may point anywhere; nothing is read there.
-                weight = weight.wrapping_add(self.weight_tap);
             }
             let y = self.y.as_mut_ptr().add(o0 * self.y_output + i * self.y_row + j0 * self.y_column + lane);
             for (o, row) in sums.iter().enumerate() {
@@ -107,13 +107,18 @@ impl Correlation<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             if S::MANY_REGISTERS {
-                while O < 6 && self.columns - j >= 6 {
+                // Seven and eight columns are better cut near their middle.
+                while O < 6 && self.columns - j >= 6 && !matches!(self.columns - j, 7 | 8) {
                     self.block::<S, O, 6>(o0, i, j, lane);
                     j += 6;
                 }
                 while self.columns - j >= 4 {
                     self.block::<S, O, 4>(o0, i, j, lane);
                     j += 4;
+                }
+                while self.columns - j == 3 {
+                    self.block::<S, O, 3>(o0, i, j, lane);
+                    j += 3;
                 }
             }
             while self.columns - j >= 2 {
@@ -170,8 +175,8 @@ impl Kernel for Correlation<'_> {
 
 /// `dweight[o, q] = sum_{i, j, lanes} dy[o, i, j] x[q, i, j]`: the weight gradient of both.
 ///
-/// Strides are in floats. A convolution calls it for each (channel, row) of its kernel, with the
-/// kernel's columns as `q`; a dense layer has its inputs as `q` and groups of images as columns.
+/// Strides are in floats. A convolution calls it for each row and column of its kernel, with its channels
+/// as `q`.
 pub struct OuterProducts<'a> {
     pub outputs: usize,
     pub taps: usize,
@@ -187,6 +192,7 @@ pub struct OuterProducts<'a> {
     pub x_column: usize,
     pub dweight: &'a mut [f32],
     pub dweight_output: usize,
+    pub dweight_tap: usize,
 }
 
 impl OuterProducts<'_> {
@@ -195,7 +201,7 @@ impl OuterProducts<'_> {
             return;
         }
         let [o, q] = [self.outputs - 1, self.taps - 1];
-        assert!(o * self.dweight_output + q < self.dweight.len());
+        assert!(o * self.dweight_output + q * self.dweight_tap < self.dweight.len());
         if self.rows == 0 || self.columns == 0 {
             return;
         }
@@ -241,7 +247,8 @@ impl OuterProducts<'_> {
             }
             for (o, row) in totals.iter().enumerate() {
                 for (q, &total) in row.iter().enumerate() {
-                    *self.dweight.get_unchecked_mut((o0 + o) * self.dweight_output + q0 + q) += total;
+                    let at = (o0 + o) * self.dweight_output + (q0 + q) * self.dweight_tap;
+                    *self.dweight.get_unchecked_mut(at) += total;
                 }
             }
         }
@@ -255,9 +262,9 @@ impl OuterProducts<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             if S::MANY_REGISTERS {
-                while self.taps - q >= 5 {
-                    self.block::<S, O, 5>(o0, q);
-                    q += 5;
+                while self.taps - q >= 4 {
+                    self.block::<S, O, 4>(o0, q);
+                    q += 4;
                 }
             }
             while self.taps - q >= 2 {
@@ -453,19 +460,22 @@ impl Kernel for Scatter<'_> {
     }
 }
 
-/// `dweight[o, l] = sum_{i, j, lanes} dy[o, i, j] x[i, j + l]`: a row of `K` taps of a convolution's
-/// weight gradient, stride 1. A window of `x` slides through the registers.
+/// `dweight[o, c, k, l] = sum_{i, j, lanes} dy[o, i, j] x[c, i + k, j + l]`: a convolution's weight
+/// gradient, stride 1. A window of `x` slides through the registers.
 pub struct SlidingProducts<'a> {
     pub outputs: usize,
-    pub taps: usize,
+    pub channels: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
     pub rows: usize,
     pub columns: usize,
     /// [outputs, rows, columns]
     pub dy: &'a [f32],
     pub x: &'a [f32],
+    pub x_channel: usize,
     pub x_row: usize,
+    /// [outputs, channels, kernel, kernel]
     pub dweight: &'a mut [f32],
-    pub dweight_output: usize,
 }
 
 impl SlidingProducts<'_> {
@@ -473,19 +483,22 @@ impl SlidingProducts<'_> {
     pub const SIDES: [u32; 2] = [3, 5];
 
     fn check(&self) {
-        if self.outputs == 0 || self.rows == 0 || self.columns == 0 {
+        if self.outputs == 0 || self.channels == 0 || self.rows == 0 || self.columns == 0 {
             return;
         }
         assert!(self.outputs * self.rows * self.columns * INTERLEAVE <= self.dy.len());
-        let last = (self.rows - 1) * self.x_row + (self.columns + self.taps - 1) * INTERLEAVE;
-        assert!(last <= self.x.len());
-        assert!((self.outputs - 1) * self.dweight_output + self.taps <= self.dweight.len());
+        let last_row = (self.channels - 1) * self.x_channel + (self.rows + self.kernel - 2) * self.x_row;
+        assert!(last_row + (self.columns + self.kernel - 1) * INTERLEAVE <= self.x.len());
+        assert!(self.outputs * self.channels * self.kernel * self.kernel <= self.dweight.len());
     }
 
+    /// Row `k` of the kernel on channel `c`.
+    ///
     /// # Safety
     /// `check` passed, and the block lies within the outputs.
     #[inline(always)]
-    unsafe fn block<S: Simd, const O: usize, const K: usize>(&mut self, o0: usize) {
+    unsafe fn block<S: Simd, const O: usize, const K: usize>(&mut self, o0: usize, c: usize, k: usize) {
+        let first = c * self.x_channel + k * self.x_row;
         let plane = self.rows * self.columns * INTERLEAVE;
         let mut totals = [[0f32; K]; O];
         // SAFETY: all places are at most those that `check` looked at.
@@ -493,7 +506,7 @@ impl SlidingProducts<'_> {
             for lane in (0..INTERLEAVE).step_by(S::LANES) {
                 let mut sums = [[S::splat(0.0); K]; O];
                 for i in 0..self.rows {
-                    let mut x = self.x.as_ptr().add(i * self.x_row + lane);
+                    let mut x = self.x.as_ptr().add(first + i * self.x_row + lane);
                     let mut dy = self.dy.as_ptr().add(o0 * plane + i * self.columns * INTERLEAVE + lane);
                     let mut window = [S::splat(0.0); K];
                     for l in 0..K - 1 {
@@ -527,9 +540,24 @@ impl SlidingProducts<'_> {
                 }
             }
             for (o, row) in totals.iter().enumerate() {
+                let at = (((o0 + o) * self.channels + c) * K + k) * K;
                 for (l, &total) in row.iter().enumerate() {
-                    *self.dweight.get_unchecked_mut((o0 + o) * self.dweight_output + l) += total;
+                    *self.dweight.get_unchecked_mut(at + l) += total;
                 }
+            }
+        }
+    }
+
+    /// A few outputs' gradients stay in the cache while the channels pass.
+    ///
+    /// # Safety
+    /// As [`SlidingProducts::block`].
+    #[inline(always)]
+    unsafe fn outputs<S: Simd, const O: usize, const K: usize>(&mut self, o0: usize) {
+        for c in 0..self.channels {
+            for k in 0..K {
+                // SAFETY: the caller's promise.
+                unsafe { self.block::<S, O, K>(o0, c, k) };
             }
         }
     }
@@ -540,15 +568,15 @@ impl SlidingProducts<'_> {
         // SAFETY: `run` checked.
         unsafe {
             while S::MANY_REGISTERS && self.outputs - o >= 4 {
-                self.block::<S, 4, K>(o);
+                self.outputs::<S, 4, K>(o);
                 o += 4;
             }
             while self.outputs - o >= 2 {
-                self.block::<S, 2, K>(o);
+                self.outputs::<S, 2, K>(o);
                 o += 2;
             }
             if self.outputs > o {
-                self.block::<S, 1, K>(o);
+                self.outputs::<S, 1, K>(o);
             }
         }
     }
@@ -558,10 +586,10 @@ impl Kernel for SlidingProducts<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         self.check();
-        match self.taps {
+        match self.kernel {
             3 => self.all::<S, 3>(),
             5 => self.all::<S, 5>(),
-            taps => unreachable!("no kernel of side {taps}"),
+            side => unreachable!("no kernel of side {side}"),
         }
     }
 }

@@ -271,9 +271,21 @@ fn items(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Vec<Item> {
                     groups_of.insert(operand.view.buffer, groups);
                 }
             }
+            if step.op == "batch_norm" {
+                own_parts(&mut step, groups);
+            }
             if step.entry == "backward_bias" {
                 items.extend(bias_in_parts(step, groups, buffers));
                 continue;
+            }
+        } else if step.entry == "merge" {
+            // Statistics of a norm; the running ones are no activations.
+            for operand in step.operands.iter_mut().filter(|operand| operand.access == Access::Write) {
+                if plan.buffers.get(operand.view.buffer.0).is_none_or(|b| b.role == Role::Activations) {
+                    let id = fresh(buffers, operand.view.len);
+                    latest.insert(original(&latest, operand.view.buffer), id);
+                    operand.view = View { buffer: id, offset: 0, ..operand.view };
+                }
             }
         } else {
             // What does not fit the buffer that stands for the plan's is another tensor, in the plan's own.
@@ -290,8 +302,8 @@ fn items(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Vec<Item> {
     items
 }
 
-/// Makes a ReLU part of the step before it, which spares a pass over its values: behind a convolution
-/// or a dense layer, and before a maximum pool on the way back.
+/// Makes a ReLU part of the step before it, which spares a pass over its values: behind a convolution, a
+/// dense layer, a norm or a sum, and before a maximum pool on the way back.
 fn fuse(items: Vec<Item>) -> Vec<Item> {
     let uses = |id: BufferId| {
         items.iter().flat_map(|item| &item.step.operands).filter(|operand| operand.view.buffer == id).count()
@@ -304,7 +316,7 @@ fn fuse(items: Vec<Item>) -> Vec<Item> {
     let view = |item: &Item, name: &str| item.step.operand(name).map(|operand| operand.view);
     let joins = |item: &Item, next: &Item| {
         let [from, to] = match (item.step.op, item.step.entry, next.step.entry) {
-            ("conv2d" | "dense", "forward", "forward") => ["y", "x"],
+            ("conv2d" | "dense" | "batch_norm" | "add", "forward", "forward") => ["y", "x"],
             ("pool2d", "backward", "backward")
                 if item.step.constants.contains(&("kind", PoolKind::Max.constant()))
                     && !accumulates(&item.step)
@@ -367,17 +379,36 @@ fn bias_in_parts(mut step: Step, groups: usize, buffers: &mut Vec<Buffer>) -> [I
     [first, item(sum, Split::Whole)]
 }
 
+/// Partial results, one of each group of images.
+fn is_parts(operand: &Operand) -> bool {
+    operand.access == Access::Write && operand.name.ends_with("parts")
+}
+
+/// Narrows a norm's partial results, of the whole batch, to those that the step writes.
+fn own_parts(step: &mut Step, groups: usize) {
+    let [first, all] = ["first_part", "parts_in_all"].map(|name| number(step, name));
+    for operand in step.operands.iter_mut().filter(|operand| is_parts(operand)) {
+        let each = operand.view.len / all;
+        operand.view = operand.view.part(first * each, groups * each);
+    }
+    for constant in step.constants.iter_mut().filter(|(name, _)| *name == "first_part") {
+        constant.1 = Constant::U32(0);
+    }
+}
+
 fn item(step: Step, split: Split) -> Item {
     let portion = |operand: &Operand| match split {
         Split::Whole => None,
-        Split::Groups(groups) => (operand.view.layout == Layout::Interleaved || operand.name == "parts")
+        Split::Groups(groups) => (operand.view.layout == Layout::Interleaved || is_parts(operand))
             .then(|| operand.view.len / groups),
         Split::Rows(_) if step.op == "adam" => Some(ELEMENTS),
+        Split::Rows(_) if step.op == "reduce" => (operand.access == Access::Write).then_some(ELEMENTS),
         Split::Rows(_) => (operand.access == Access::Write).then(|| ROWS * number(&step, "inputs")),
     };
     let portions = step.operands.iter().map(portion).collect();
     let stride = match split {
         Split::Groups(_) => INTERLEAVE,
+        Split::Rows(_) if step.op == "reduce" => ELEMENTS,
         Split::Rows(_) => ROWS,
         Split::Whole => 0,
     };
@@ -398,7 +429,12 @@ fn split(step: &Step, groups: Option<usize>) -> Split {
     match (step.op, step.entry, groups) {
         ("dense", "backward_weight", _) => Split::Rows(number(step, "rows").div_ceil(ROWS)),
         ("adam", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
-        ("gather" | "conv2d" | "pool2d" | "activation" | "dense", _, Some(groups)) => Split::Groups(groups),
+        ("reduce", ..) if number(step, "count") > ELEMENTS => {
+            Split::Rows(number(step, "count").div_ceil(ELEMENTS))
+        }
+        ("gather" | "conv2d" | "pool2d" | "activation" | "dense" | "batch_norm" | "add", _, Some(groups)) => {
+            Split::Groups(groups)
+        }
         _ => Split::Whole,
     }
 }
@@ -420,6 +456,8 @@ fn overwrites(step: &Step) -> bool {
         "dense" => number(step, "rows") == number(step, "outputs"),
         // A later window of the data set fills in what the first one lacks.
         "gather" => number(step, "first_resident") == 0,
+        // A later piece of the batch puts its partial results behind those of the first one.
+        "batch_norm" => number(step, "first_part") == 0,
         _ => true,
     };
     whole && !accumulates(step)

@@ -1,5 +1,6 @@
 //! Networks as lists of named layers: one file per system of the papers, and the registry by name.
 
+pub mod resnet;
 pub mod sn_lenet5;
 
 use crate::data::Shape;
@@ -13,6 +14,20 @@ pub struct Layer {
     /// Prefix of its parameters' names, as in `conv1.weight`.
     pub name: String,
     pub kind: LayerKind,
+    /// Names of the layers whose outputs it takes; none: the layer before, or the images.
+    pub inputs: Vec<String>,
+}
+
+impl Layer {
+    /// A layer behind the one before.
+    pub fn new(name: impl Into<String>, kind: LayerKind) -> Self {
+        Layer { name: name.into(), kind, inputs: Vec::new() }
+    }
+
+    /// The same behind others.
+    pub fn of<const N: usize>(self, inputs: [&str; N]) -> Self {
+        Layer { inputs: inputs.map(String::from).into(), ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,13 +37,26 @@ pub enum LayerKind {
         kernel: usize,
         stride: usize,
         padding: usize,
+        /// Whether it has a bias; in front of a norm that would be for nothing.
+        bias: bool,
+    },
+    /// Over the channels, with the statistics of the whole batch, both branches together, in training, and
+    /// with running ones otherwise. `eps` and `momentum` as PyTorch means them.
+    BatchNorm {
+        eps: f32,
+        momentum: f32,
     },
     Pool2d {
         kind: PoolKind,
         size: usize,
         stride: usize,
+        padding: usize,
     },
+    /// The mean of each channel of square images.
+    GlobalAveragePool,
     Activation(ActivationKind),
+    /// The sum of two layers' outputs.
+    Add,
     /// Fully connected; flattens what it gets, channel by channel, row by row.
     Dense {
         outputs: usize,
@@ -86,12 +114,13 @@ pub enum ModelError {
 }
 
 /// Every model's name, as `--model` takes it.
-pub const NAMES: &[&str] = &["sn-lenet5"];
+pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small"];
 
 /// The network of this name for images of this shape.
 pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
     match name {
         "sn-lenet5" => sn_lenet5::network(input, options),
+        "resnet-small" => resnet::small(input, options),
         _ => Err(ModelError::Unknown { name: name.to_string() }),
     }
 }

@@ -11,24 +11,24 @@ pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelErr
         (32, 32) => 0,
         _ => return Err(ModelError::Shape { model: "sn-lenet5".into(), shape: input }),
     };
-    let layer = |name: &str, kind| Layer { name: name.into(), kind };
-    let conv = |out_channels, padding| LayerKind::Conv2d { out_channels, kernel: 5, stride: 1, padding };
+    let conv =
+        |out_channels, padding| LayerKind::Conv2d { out_channels, kernel: 5, stride: 1, padding, bias: true };
     let activation = LayerKind::Activation(options.activation);
-    let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2 };
+    let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
     Ok(Network {
         name: "sn-lenet5".into(),
         input,
         layers: vec![
-            layer("conv1", conv(6, padding)),
-            layer("act1", activation),
-            layer("pool1", pool),
-            layer("conv2", conv(16, 0)),
-            layer("act2", activation),
-            layer("pool2", pool),
-            layer("fc1", LayerKind::Dense { outputs: 120 }),
-            layer("act3", activation),
-            layer("fc2", LayerKind::Dense { outputs: 84 }),
-            layer("act4", activation),
+            Layer::new("conv1", conv(6, padding)),
+            Layer::new("act1", activation),
+            Layer::new("pool1", pool),
+            Layer::new("conv2", conv(16, 0)),
+            Layer::new("act2", activation),
+            Layer::new("pool2", pool),
+            Layer::new("fc1", LayerKind::Dense { outputs: 120 }),
+            Layer::new("act3", activation),
+            Layer::new("fc2", LayerKind::Dense { outputs: 84 }),
+            Layer::new("act4", activation),
         ],
         comparison: options.comparison,
     })

@@ -22,10 +22,10 @@ attributes! {
 }
 
 impl ActivatedPool {
-    /// Of a pool whose windows do not overlap, and the activation before it.
+    /// Of a pool without padding whose windows do not overlap, and the activation before it.
     pub fn of_parts(pool: &Pool2d, activation: ActivationKind) -> Option<Self> {
-        let Pool2d { images, channels, in_height, in_width, size, stride, kind, .. } = *pool;
-        (size <= stride).then_some(ActivatedPool {
+        let Pool2d { images, channels, in_height, in_width, size, stride, padding, kind, .. } = *pool;
+        (size <= stride && padding == 0).then_some(ActivatedPool {
             images,
             channels,
             in_height,
@@ -40,7 +40,7 @@ impl ActivatedPool {
     /// The pool alone.
     pub fn pool(&self) -> Pool2d {
         let ActivatedPool { images, channels, in_height, in_width, size, stride, kind, .. } = *self;
-        Pool2d { images, channels, in_height, in_width, size, stride, kind, accumulate: false }
+        Pool2d { images, channels, in_height, in_width, size, stride, padding: 0, kind, accumulate: false }
     }
 
     /// Elements of an image's gradient by eight channels.

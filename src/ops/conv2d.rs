@@ -1,4 +1,4 @@
-//! Two-dimensional convolution (cross-correlation) with bias, stride and zero padding.
+//! Two-dimensional convolution (cross-correlation) with stride, zero padding and, where asked for, bias.
 
 use super::{Cost, Step, View, WORKGROUP, attributes, step};
 
@@ -14,6 +14,8 @@ attributes! {
         pub kernel: u32,
         pub stride: u32,
         pub padding: u32,
+        /// Whether there is a bias.
+        pub biased: bool,
         /// Images that one partial weight gradient covers.
         pub images_per_part: u32,
         /// Add to what the result holds instead of overwriting it.
@@ -71,6 +73,7 @@ impl Conv2d {
     }
 
     /// `x` [images, in_channels, in_height, in_width], `weight`, `bias` -> `y` [images, out_channels, ..].
+    /// Without a bias nothing looks at what stands in its place: `weight` will do.
     pub fn forward(&self, x: View, weight: View, bias: View, y: View) -> Step {
         let blocks = self.images as usize
             * (self.out_channels as usize).div_ceil(SHORT)

@@ -58,6 +58,7 @@ impl Conv2dBlocked {
             kernel: self.kernel,
             stride: self.stride,
             padding: self.padding,
+            biased: true,
             images_per_part: self.images_per_part,
             accumulate: false,
         }

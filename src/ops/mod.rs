@@ -6,6 +6,7 @@
 pub mod activated_pool;
 pub mod activation;
 pub mod adam;
+pub mod add;
 pub mod batch_norm;
 pub mod contrastive;
 pub mod conv2d;
@@ -57,6 +58,7 @@ stems! {
     activated_pool::ActivatedPool,
     activation::Activation,
     adam::Adam,
+    add::Add,
     batch_norm::BatchNorm,
     contrastive::Contrastive,
     conv2d::Conv2d,

@@ -90,7 +90,7 @@ impl Objective {
         let Objective { pairs, features, distance, squared_floor, margin, convention, eps, momentum } = *self;
         (
             Distance { pairs, features, first: 0, kind: distance, squared_floor, accumulate: false },
-            BatchNorm { images: pairs, channels: 1, spatial: 1, eps, momentum },
+            BatchNorm::whole(pairs, 1, 1, eps, momentum),
             Head { pairs },
             Contrastive { pairs, margin, convention },
         )

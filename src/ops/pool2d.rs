@@ -1,4 +1,4 @@
-//! Maximum and average pooling without padding.
+//! Maximum and average pooling.
 
 use super::{Cost, Step, View, attributes, conv2d::nested, kinds, step};
 
@@ -11,7 +11,8 @@ kinds! {
 }
 
 attributes! {
-    /// Windows of `size` by `size`, `stride` apart; what does not fill a window is left out.
+    /// Windows of `size` by `size`, `stride` apart; what does not fill a window is left out. Padding, at most
+    /// half a window, is no candidate for the maximum and counts as 0 in the average.
     /// The maximum's gradient goes to the first of equal values in row-major order.
     pub struct Pool2d {
         pub images: u32,
@@ -20,6 +21,7 @@ attributes! {
         pub in_width: u32,
         pub size: u32,
         pub stride: u32,
+        pub padding: u32,
         pub kind: PoolKind,
         /// Add to what `dx` holds instead of overwriting it.
         pub accumulate: bool,
@@ -28,11 +30,11 @@ attributes! {
 
 impl Pool2d {
     pub fn out_height(&self) -> usize {
-        ((self.in_height - self.size) / self.stride + 1) as usize
+        ((self.in_height + 2 * self.padding - self.size) / self.stride + 1) as usize
     }
 
     pub fn out_width(&self) -> usize {
-        ((self.in_width - self.size) / self.stride + 1) as usize
+        ((self.in_width + 2 * self.padding - self.size) / self.stride + 1) as usize
     }
 
     pub fn in_len(&self) -> usize {

@@ -170,6 +170,7 @@ impl Trunk {
             kernel,
             stride: 1,
             padding,
+            biased: true,
             images_per_part: 1,
             accumulate: false,
         };
@@ -180,6 +181,7 @@ impl Trunk {
             in_width: conv.out_width() as u32,
             size: 2,
             stride: 2,
+            padding: 0,
             kind: self.pool,
             accumulate: false,
         };

@@ -9,6 +9,7 @@
 mod activated_pool;
 mod activation;
 mod adam;
+mod add;
 mod batch_norm;
 pub mod bound;
 pub mod case;
@@ -50,6 +51,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         head::cases,
         contrastive::cases,
         adam::cases,
+        add::cases,
         reduce::cases,
         rows::cases,
         trunk::cases,

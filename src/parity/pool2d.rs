@@ -7,16 +7,22 @@ use crate::ops::pool2d::{Pool2d, PoolKind};
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in [PoolKind::Max, PoolKind::Average] {
-        for (name, images, channels, (in_height, in_width), size, stride) in [
-            ("2x2", 3, 2, (6, 8), 2, 2),
-            ("2x2 of odd sizes", 17, 3, (7, 5), 2, 2),
-            ("overlapping 3x3", 2, 3, (8, 9), 3, 2),
-            ("2x2 stride 1", 2, 1, (4, 5), 2, 1),
-            ("gaps", 2, 2, (9, 10), 2, 3),
-            ("whole plane", 5, 4, (4, 4), 4, 4),
+        for (name, images, channels, (in_height, in_width), [size, stride, padding]) in [
+            ("2x2", 3, 2, (6, 8), [2, 2, 0]),
+            ("2x2 of odd sizes", 17, 3, (7, 5), [2, 2, 0]),
+            ("overlapping 3x3", 2, 3, (8, 9), [3, 2, 0]),
+            ("2x2 stride 1", 2, 1, (4, 5), [2, 1, 0]),
+            ("gaps", 2, 2, (9, 10), [2, 3, 0]),
+            ("whole plane", 5, 4, (4, 4), [4, 4, 0]),
+            ("padded 3x3", 2, 3, (8, 9), [3, 2, 1]),
+            ("padded 2x2 stride 1", 17, 2, (5, 4), [2, 1, 1]),
+            ("padded 4x4 with gaps", 2, 2, (10, 7), [4, 5, 2]),
         ] {
-            let pool =
-                Pool2d { images, channels, in_height, in_width, size, stride, kind, accumulate: false };
+            let accumulate = false;
+            #[rustfmt::skip]
+            let pool = Pool2d {
+                images, channels, in_height, in_width, size, stride, padding, kind, accumulate,
+            };
             for ties in [false, true] {
                 let name = format!("{kind} {name}{}", if ties { " with ties" } else { "" });
                 cases.push(forward(&name, pool, ties, layout));
@@ -33,6 +39,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         in_width: 4,
         size: 2,
         stride: 2,
+        padding: 0,
         kind: PoolKind::Max,
         accumulate: false,
     };

@@ -1,4 +1,4 @@
-//! Whole training steps of SN-LeNet-5 on glyphs, the subject beside the CPU.
+//! Whole training steps of SN-LeNet-5, and of a small residual network, on glyphs, the subject beside the CPU.
 //!
 //! Free runs of the paper's network part within tens of steps on any two executors, for two reasons.
 //! The true gradient of most of `fc2.bias` is 0, and Adam with eps 1e-8 turns the rounding noise
@@ -12,10 +12,11 @@ use super::compare::Verdict;
 use super::subject::Subject;
 use super::trace::trace;
 use crate::cpu::Cpu;
-use crate::data::{Dataset, Glyphs, Pair, glyphs, pairs, split};
+use crate::data::{Dataset, Glyphs, Pair, Shape, glyphs, pairs, split};
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Device, Gpu};
-use crate::model::{self, ModelOptions};
+use crate::model::resnet::{self, Residual};
+use crate::model::{self, ModelError, ModelOptions, Network};
 use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -47,10 +48,11 @@ const FREE_LOSS: f64 = 1e-5;
 pub type Comparison = fn(&Subject) -> Result<Vec<Verdict>, ExecutorError>;
 
 /// All of them, by name.
-pub const COMPARISONS: [(&str, Comparison); 11] = [
+pub const COMPARISONS: [(&str, Comparison); 14] = [
     ("synchronised", |subject| synchronised(subject, PlanKind::Unfused)),
     ("synchronised, blocked", |subject| synchronised(subject, PlanKind::Blocked)),
     ("synchronised, fused", |subject| synchronised(subject, PlanKind::Fused)),
+    ("synchronised, residual", synchronised_residual),
     ("free", |subject| free(subject, PlanKind::Unfused)),
     ("free, blocked", |subject| free(subject, PlanKind::Blocked)),
     ("free, fused", |subject| free(subject, PlanKind::Fused)),
@@ -59,7 +61,39 @@ pub const COMPARISONS: [(&str, Comparison); 11] = [
     ("traced in pieces", |subject| traced_in_pieces(subject, PlanKind::Unfused)),
     ("traced in pieces, blocked", |subject| traced_in_pieces(subject, PlanKind::Blocked)),
     ("traced, fused", traced_fused),
+    ("traced, residual", |subject| traced_residual(subject, PlanKind::Unfused)),
+    ("traced, residual, blocked", |subject| traced_residual(subject, PlanKind::Blocked)),
 ];
+
+/// A network to train.
+#[derive(Clone, Copy)]
+enum Model {
+    /// SN-LeNet-5.
+    LeNet(ModelOptions),
+    /// Small, but with every layer of a residual network: a block with and one without a projection.
+    Residual(ModelOptions),
+}
+
+impl Model {
+    fn network(self, input: Shape) -> Result<Network, ModelError> {
+        match self {
+            Model::LeNet(options) => model::network("sn-lenet5", input, &options),
+            Model::Residual(options) => {
+                let stages = &[(4, 1, 1), (8, 1, 2)];
+                let residual = Residual { stem: (4, 3, 2), pool: true, stages, features: 8 };
+                Ok(resnet::network("a residual network", input, &options, &residual))
+            }
+        }
+    }
+
+    fn title(self) -> String {
+        let (name, options) = match self {
+            Model::LeNet(options) => ("sn-lenet5", options),
+            Model::Residual(options) => ("a residual network", options),
+        };
+        format!("{name}, {}, {}", options.activation, options.pool)
+    }
+}
 
 /// A small set of glyphs with an epoch's pairs.
 struct Material {
@@ -81,13 +115,12 @@ impl Material {
         &self,
         kind: PlanKind,
         batch_size: usize,
-        (model, eps): (&ModelOptions, f32),
+        (model, eps): (Model, f32),
         max_binding: usize,
         layout: Layout,
     ) -> Result<Plan, ExecutorError> {
         let invalid = |message: String| ExecutorError::Validation { what: "the plan".into(), message };
-        let network = model::network("sn-lenet5", self.dataset.shape, model)
-            .map_err(|error| invalid(error.to_string()))?;
+        let network = model.network(self.dataset.shape).map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
             kind,
             batch_size,
@@ -119,7 +152,7 @@ impl Material {
         &self,
         subject: &Subject,
         kind: PlanKind,
-        model: (&ModelOptions, f32),
+        model: (Model, f32),
     ) -> Result<[Box<dyn Executor>; 2], ExecutorError> {
         let cpu = |kind, threads| -> Result<Box<dyn Executor>, ExecutorError> {
             let plan = self.plan(kind, BATCH, model, usize::MAX / 8, Layout::Interleaved)?;
@@ -171,6 +204,11 @@ fn losses(executor: &mut dyn Executor, slots: &[Slot]) -> Result<Vec<f64>, Execu
     Ok(losses)
 }
 
+/// ReLU and maximum pooling.
+fn kinked() -> ModelOptions {
+    ModelOptions::default()
+}
+
 /// Tanh and average pooling: nothing that rounding could push over an edge.
 fn smooth() -> ModelOptions {
     ModelOptions { activation: ActivationKind::Tanh, pool: PoolKind::Average, ..ModelOptions::default() }
@@ -178,22 +216,29 @@ fn smooth() -> ModelOptions {
 
 /// Every step from the CPU's state: loss and gradients must agree.
 fn synchronised(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    let relu = (&ModelOptions::default(), "relu, max");
-    let mut verdicts = each_step(subject, kind, relu, STEP_GRADIENT_WITH_KINKS)?;
-    verdicts.extend(each_step(subject, kind, (&smooth(), "tanh, average"), STEP_GRADIENT)?);
+    let mut verdicts = each_step(subject, kind, Model::LeNet(kinked()), STEP_GRADIENT_WITH_KINKS)?;
+    verdicts.extend(each_step(subject, kind, Model::LeNet(smooth()), STEP_GRADIENT)?);
+    Ok(verdicts)
+}
+
+/// The same of a residual network, with norms within.
+fn synchronised_residual(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+    let kind = PlanKind::Unfused;
+    let mut verdicts = each_step(subject, kind, Model::Residual(kinked()), STEP_GRADIENT_WITH_KINKS)?;
+    verdicts.extend(each_step(subject, kind, Model::Residual(smooth()), STEP_GRADIENT)?);
     Ok(verdicts)
 }
 
 fn each_step(
     subject: &Subject,
     kind: PlanKind,
-    (model, title): (&ModelOptions, &str),
+    model: Model,
     allowed: f64,
 ) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
     let [mut cpu, mut other] = material.executors(subject, kind, (model, 1e-8))?;
     let steps = steps(subject, kind);
-    let title = format!("of {steps} steps of sn-lenet5, {title}, {}", kind.name());
+    let title = format!("of {steps} steps of {}, {}", model.title(), kind.name());
     let mut of_loss = verdict("synchronised", &format!("loss {title}"));
     let mut of_gradients = verdict("synchronised", &format!("gradients {title}"));
     let parameters = cpu.plan().parameters.iter();
@@ -204,9 +249,12 @@ fn each_step(
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
         look(&mut of_loss, "loss", step, [expected, found], STEP_LOSS * expected);
-        for layer in names.chunks_exact(2) {
+        for layer in names.chunk_by(|a, b| layer_of(a) == layer_of(b)) {
             // The terms of a bias's gradient cancel; its layer's weight shows their size.
-            let size = norm(&cpu.read(&layer[0])?).max(norm(&cpu.read(&layer[1])?));
+            let mut size: f64 = 0.0;
+            for name in layer {
+                size = size.max(norm(&cpu.read(name)?));
+            }
             for name in layer {
                 let (expected, found) = (cpu.read(name)?, other.read(name)?);
                 let difference: Vec<f32> = expected.iter().zip(&found).map(|(a, b)| a - b).collect();
@@ -215,6 +263,11 @@ fn each_step(
         }
     }
     Ok(vec![of_loss, of_gradients])
+}
+
+/// The layer that a gradient is of.
+fn layer_of(gradient: &str) -> Option<&str> {
+    Some(gradient.strip_suffix(".gradient")?.rsplit_once('.')?.0)
 }
 
 /// A processor takes its time over fused steps: a few of them must do.
@@ -230,7 +283,7 @@ fn norm(values: &[f32]) -> f64 {
 /// Fifty steps from the same start, without kinks and with an eps that drowns the noise of true zeros.
 fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, kind, (&smooth(), 1e-4))?;
+    let [mut cpu, mut other] = material.executors(subject, kind, (Model::LeNet(smooth()), 1e-4))?;
     let steps = steps(subject, kind);
     let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
@@ -244,25 +297,33 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
 
 /// Each launch of a training step against the reference on the inputs that the launch had.
 fn traced_whole(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, kind, (&ModelOptions::default(), 1e-8), |device| device.max_binding)
+    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |device| device.max_binding)
 }
 
 /// The same with bindings so small that images, rows of weights, optimizer and data set are split.
 fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, kind, (&ModelOptions::default(), 1e-8), |_| 64 << 10)
+    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |_| 64 << 10)
+}
+
+/// A residual network, and the same with bindings of two pairs.
+fn traced_residual(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+    let model = (Model::Residual(kinked()), 1e-8);
+    let mut verdicts = traced(subject, kind, model, |device| device.max_binding)?;
+    verdicts.extend(traced(subject, kind, model, |_| 16 << 10)?);
+    Ok(verdicts)
 }
 
 /// The fused launches run through several layers each: no kinks, where rounding could choose another side
 /// within a launch, and an eps that errors of the gradients, here part of the optimizer's launch, are small to.
 fn traced_fused(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, PlanKind::Fused, (&smooth(), 1e-4), |device| device.max_binding)
+    traced(subject, PlanKind::Fused, (Model::LeNet(smooth()), 1e-4), |device| device.max_binding)
 }
 
 /// The CPU has no launches to stop between; `tests/golden` holds its whole steps to f64.
 fn traced(
     subject: &Subject,
     kind: PlanKind,
-    model: (&ModelOptions, f32),
+    model: (Model, f32),
     max_binding: fn(&Device) -> usize,
 ) -> Result<Vec<Verdict>, ExecutorError> {
     let Subject::Gpu(device) = subject else { return Ok(Vec::new()) };

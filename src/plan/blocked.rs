@@ -4,9 +4,9 @@
 //! A convolution's and a dense layer's activation is theirs, and a pool goes back together with the
 //! activation before it. What the kernels do not support is left to the unfused ones, layer by layer.
 
-use super::PlanError;
-use super::build::{Builder, Fixed, Steps};
-use super::subnet::Kept;
+use super::build::{Builder, Fixed};
+use super::subnet::{Kept, Stage, Target, pool2d};
+use super::{PlanError, PlanKind};
 use crate::model::LayerKind;
 use crate::ops::activated_pool::ActivatedPool;
 use crate::ops::activation::ActivationKind;
@@ -16,97 +16,75 @@ use crate::ops::reduce::Reduce;
 use crate::ops::{Layout, Step, View};
 
 impl Builder<'_> {
-    /// As [`Builder::forward`].
+    /// A stage on blocked kernels, where the plan and the stage allow it: a launch for each piece, or several.
     pub(super) fn forward_blocked(
         &mut self,
-        steps: &mut Steps,
         fixed: &Fixed,
-        images: usize,
-        x: View,
-    ) -> Result<Kept, PlanError> {
-        let mut kept = Kept { views: vec![x], spreads: vec![None; self.stages.len()] };
-        while kept.views.len() <= self.stages.len() {
-            let number = kept.views.len() - 1;
-            let input = kept.views[number];
-            let y = self.activation(images, self.stages[number].output.len());
-            let spread = self.conv_blocked(number, images).map(|conv| {
+        images: &[usize],
+        number: usize,
+        kept: &mut Kept,
+        y: &[View],
+    ) -> Result<Option<Vec<Step>>, PlanError> {
+        if !self.is_blocked(number) {
+            return Ok(None);
+        }
+        let mut launches = Vec::new();
+        for (piece, (&images, &y)) in images.iter().zip(y).enumerate() {
+            let x = kept.values[self.stages[number].inputs[0]][piece];
+            let [weight, bias] = self.weights(&self.stages[number], fixed.parameters);
+            if let Some(conv) = self.conv_blocked(number, images) {
                 let spread = self.activation(images, conv.spread_len());
-                (conv, spread, self.temporary(Layout::Plain, 1, conv.packed_len()))
-            });
-            let stage = &self.stages[number];
-            let launches = if let Some((conv, spread, filters)) = spread {
-                let [weight, bias] = self.weights(stage, fixed.parameters);
-                kept.spreads[number] = Some(spread);
-                vec![
-                    conv.spread_input(input, spread),
-                    conv.pack(weight, filters),
-                    conv.forward(spread, filters, bias, y),
-                ]
-            } else if let Some(windows) = self.dense_blocked(number, images)? {
-                let [weight, bias] = self.weights(stage, fixed.parameters);
-                let launch = |part: DenseBlocked| part.forward(input, rows_of(&part, weight), bias, y);
-                windows.into_iter().map(launch).collect()
+                let filters = self.temporary(Layout::Plain, 1, conv.packed_len());
+                kept.spreads[number].push(spread);
+                launches.push(conv.spread_input(x, spread));
+                launches.push(conv.pack(weight, filters));
+                launches.push(conv.forward(spread, filters, bias, y));
             } else {
-                self.stage_forward(fixed, images, number, input, y)?
-            };
-            steps.add(&self.stages[number].name, launches);
-            kept.views.push(y);
-            if self.is_blocked(number) && self.following(number).is_some() {
-                // The activation has happened: what stands between the two is not kept.
-                kept.views.push(y);
+                let launch = |part: DenseBlocked| part.forward(x, rows_of(&part, weight), bias, y);
+                launches.extend(self.dense_blocked(number, images)?.into_iter().map(launch));
             }
         }
-        Ok(kept)
+        Ok(Some(launches))
     }
 
-    /// As [`Builder::backward`].
+    /// As [`Builder::stage_backward`], where the plan and the stage allow it; a pool goes back together with
+    /// the activation before it.
     pub(super) fn backward_blocked(
         &mut self,
-        steps: &mut Steps,
         fixed: &Fixed,
-        (images, accumulate): (usize, bool),
+        images: &[usize],
+        number: usize,
         kept: &Kept,
-        mut dy: View,
-    ) -> Result<(), PlanError> {
-        let mut number = self.stages.len();
-        // The gradient by eight channels, where a pool has made it.
-        let mut blocks = None;
-        while number > 0 {
-            number -= 1;
-            let x = kept.views[number];
-            if let Some(pool) = self.pool_blocked(number, images) {
-                // The pool's input is the activation's output; the convolution before it comes next.
-                let dz = self.activation(images, pool.blocks_len());
-                steps.add(&self.stages[number].name, vec![pool.backward(x, dy, dz)]);
-                (blocks, number) = (Some(dz), number - 1);
-                continue;
-            }
-            let input = self.stages[number].input.len();
-            // Nothing asks for the gradient of the images.
-            let dx = (number > 0).then(|| self.activation(images, input));
-            let launches = if let (Some(conv), Some(spread)) =
-                (self.conv_blocked(number, images), kept.spreads[number])
-            {
-                let mut launches = Vec::new();
-                let dz = blocks.take().unwrap_or_else(|| {
-                    let dz = self.activation(images, conv.blocks_len());
-                    launches.push(conv.block_gradient(dy, dz));
-                    dz
-                });
-                launches.extend(self.conv_backward(fixed, number, &conv, accumulate, (spread, dz), dx)?);
-                launches
-            } else if let Some(windows) = self.dense_blocked(number, images)? {
-                self.dense_backward(fixed, number, windows, accumulate, (x, dy), dx)
+        dy: &[View],
+        dx: &[Option<Target>],
+    ) -> Result<Option<Vec<Step>>, PlanError> {
+        let pools = self.pools_activated(number);
+        if !pools && !self.is_blocked(number) {
+            return Ok(None);
+        }
+        let mut launches = Vec::new();
+        for (piece, (&images, &dy)) in images.iter().zip(dy).enumerate() {
+            let x = kept.values[self.stages[number].inputs[0]][piece];
+            // Its input has no other consumer, so there is nothing to add to.
+            let dx = Target::piece(dx[0].as_ref(), piece).map(|(dx, _)| dx);
+            if pools {
+                // The pool's input is the activation's output.
+                let pool = self.pool_blocked(number, images);
+                launches.extend(pool.zip(dx).map(|(pool, dz)| pool.backward(x, dy, dz)));
+            } else if let Some(conv) = self.conv_blocked(number, images) {
+                let spread = kept.spreads[number][piece];
+                let mut blocks = dy;
+                if !self.pools_activated(number + 2) {
+                    blocks = self.activation(images, conv.blocks_len());
+                    launches.push(conv.block_gradient(dy, blocks));
+                }
+                launches.extend(self.conv_backward(fixed, number, &conv, piece > 0, (spread, blocks), dx)?);
             } else {
-                self.stage_backward(fixed, (images, accumulate), number, [x, kept.views[number + 1], dy], dx)?
-            };
-            steps.add(&self.stages[number].name, launches);
-            match dx {
-                Some(dx) => dy = dx,
-                None => break,
+                let windows = self.dense_blocked(number, images)?;
+                launches.extend(self.dense_backward(fixed, number, windows, piece > 0, (x, dy), dx));
             }
         }
-        Ok(())
+        Ok(Some(launches))
     }
 
     fn conv_backward(
@@ -166,21 +144,40 @@ impl Builder<'_> {
         launches
     }
 
-    /// The activation right behind a stage.
+    /// The activation right behind a stage, where nothing else takes the stage's output.
     fn following(&self, number: usize) -> Option<ActivationKind> {
-        match self.stages.get(number + 1)?.kind {
-            LayerKind::Activation(kind) => Some(kind),
+        match self.stages.get(number + 1)? {
+            Stage { kind: LayerKind::Activation(kind), inputs, .. }
+                if inputs[..] == [number + 1] && self.consumers(number + 1) == 1 =>
+            {
+                Some(*kind)
+            }
             _ => None,
         }
     }
 
+    /// Whether a stage is on blocked kernels. They add to no gradient, so its input must be its alone.
     fn is_blocked(&self, number: usize) -> bool {
         let stage = &self.stages[number];
-        match stage.kind {
-            LayerKind::Conv2d { kernel, stride, .. } => Conv2dBlocked::supports(kernel, stride),
-            LayerKind::Dense { outputs } => DenseBlocked::supports(stage.input.len(), outputs),
-            _ => false,
-        }
+        self.options.kind == PlanKind::Blocked
+            && self.consumers(stage.inputs[0]) == 1
+            && match stage.kind {
+                LayerKind::Conv2d { kernel, stride, bias, .. } => {
+                    bias && Conv2dBlocked::supports(kernel, stride)
+                }
+                LayerKind::Dense { outputs } => DenseBlocked::supports(stage.input.len(), outputs),
+                _ => false,
+            }
+    }
+
+    /// Whether the activation behind a stage is part of it.
+    pub(super) fn is_activated(&self, number: usize) -> bool {
+        self.is_blocked(number) && self.following(number).is_some()
+    }
+
+    /// Whether a stage is a pool that goes back together with the activation before it.
+    pub(super) fn pools_activated(&self, number: usize) -> bool {
+        self.options.kind == PlanKind::Blocked && self.pool_blocked(number, 1).is_some()
     }
 
     /// A convolution that the blocked kernels support, with the activation behind it.
@@ -211,12 +208,9 @@ impl Builder<'_> {
     }
 
     /// A dense layer that the blocked kernels support, with the activation behind it, in windows of rows.
-    fn dense_blocked(&self, number: usize, images: usize) -> Result<Option<Vec<DenseBlocked>>, PlanError> {
+    fn dense_blocked(&self, number: usize, images: usize) -> Result<Vec<DenseBlocked>, PlanError> {
         let stage = &self.stages[number];
-        let LayerKind::Dense { outputs } = stage.kind else { return Ok(None) };
-        if !self.is_blocked(number) {
-            return Ok(None);
-        }
+        let outputs = stage.output.len();
         let activation = self.following(number);
         let windows = self.row_windows(stage, images, stage.input.len(), outputs, VECTOR)?;
         let blocked = windows.into_iter().map(|(part, _)| DenseBlocked {
@@ -229,17 +223,21 @@ impl Builder<'_> {
             activation: activation.unwrap_or(ActivationKind::Relu),
             accumulate: false,
         });
-        Ok(Some(blocked.collect()))
+        Ok(blocked.collect())
     }
 
-    /// A pool and the activation before it, behind a blocked convolution.
-    fn pool_blocked(&self, number: usize, images: usize) -> Option<ActivatedPool> {
-        self.conv_blocked(number.checked_sub(2)?, images)?;
+    /// A pool and the activation before it, behind a blocked convolution, where nothing else takes what goes into
+    /// either.
+    pub(super) fn pool_blocked(&self, number: usize, images: usize) -> Option<ActivatedPool> {
+        let stage = self.stages.get(number)?;
+        let conv = number.checked_sub(2)?;
+        self.conv_blocked(conv, images)?;
         let before = &self.stages[number - 1];
         let LayerKind::Activation(activation) = before.kind else { return None };
-        let stage = &self.stages[number];
-        matches!(stage.kind, LayerKind::Pool2d { .. })
-            .then(|| ActivatedPool::of_parts(&super::subnet::pool2d(stage, images), activation))?
+        let alone = |value| self.consumers(value) == 1;
+        let pools = matches!(stage.kind, LayerKind::Pool2d { .. }) && stage.inputs[..] == [number];
+        (pools && alone(number) && before.inputs[..] == [conv + 1] && alone(conv + 1))
+            .then(|| ActivatedPool::of_parts(&pool2d(stage.input, stage.kind, images), activation))?
     }
 
     /// Most values of an image that a blocked layer handles at once.

@@ -99,14 +99,17 @@ impl Builder<'_> {
     fn trunk(&self, network: &Network) -> Result<Trunk, PlanError> {
         use LayerKind::{Activation, Conv2d, Dense, Pool2d};
         let unfusable = |what: &str, why: String| PlanError::Unfusable { what: what.into(), why };
+        if network.layers.iter().any(|layer| !layer.inputs.is_empty()) {
+            return Err(unfusable(&network.name, "its layers do not stand one behind the other".into()));
+        }
         let kinds: Vec<LayerKind> = network.layers.iter().map(|layer| layer.kind).collect();
         let [
-            Conv2d { out_channels: filters1, kernel: kernel1, stride: 1, padding: padding1 },
+            Conv2d { out_channels: filters1, kernel: kernel1, stride: 1, padding: padding1, bias: true },
             Activation(activation),
-            Pool2d { kind: pool, size: 2, stride: 2 },
-            Conv2d { out_channels: filters2, kernel: kernel2, stride: 1, padding: padding2 },
+            Pool2d { kind: pool, size: 2, stride: 2, padding: 0 },
+            Conv2d { out_channels: filters2, kernel: kernel2, stride: 1, padding: padding2, bias: true },
             Activation(activation2),
-            Pool2d { kind: pool2, size: 2, stride: 2 },
+            Pool2d { kind: pool2, size: 2, stride: 2, padding: 0 },
             Dense { outputs: hidden },
             Activation(activation3),
             Dense { outputs: features },
@@ -162,7 +165,7 @@ impl Builder<'_> {
         let parts = trunk.parts();
         let convs = parts.convs.iter().flat_map(|part| [part.weight, part.bias]);
         let denses = parts.denses.iter().flat_map(|part| [part.weight, part.bias]);
-        let stages = self.stages.iter().filter_map(|stage: &Stage| stage.parameters).flatten();
-        convs.chain(denses).eq(stages.map(|parameter| self.offsets[parameter]))
+        let stages = self.stages.iter().flat_map(|stage: &Stage| &stage.parameters);
+        convs.chain(denses).eq(stages.map(|&parameter| self.offsets[parameter]))
     }
 }

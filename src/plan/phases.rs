@@ -2,10 +2,11 @@
 
 use super::PlanError;
 use super::build::{Builder, Fixed, Steps};
+use super::subnet::Statistics;
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::adam::{Adam, AdamViews};
-use crate::ops::batch_norm::{BatchNorm, NormViews};
+use crate::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use crate::ops::contrastive::Contrastive;
 use crate::ops::distance::Distance;
 use crate::ops::gather::Gather;
@@ -53,26 +54,34 @@ impl Builder<'_> {
         let pairs = self.options.batch_size;
         let mut steps = Steps::default();
         let distances = self.temporary(Layout::Plain, 1, pairs);
-        let mut pieces = Vec::new();
-        for first in (0..pairs).step_by(piece) {
-            let count = piece.min(pairs - first);
-            let images = 2 * count;
+        let firsts: Vec<usize> = (0..pairs).step_by(piece).collect();
+        let images: Vec<usize> = firsts.iter().map(|first| 2 * piece.min(pairs - first)).collect();
+        let mut inputs = Vec::new();
+        for (&first, &images) in firsts.iter().zip(&images) {
             let x = self.activation(images, network.input.len());
             let place = (2, first, images);
             steps.add("input", Self::gather(windows, network.input, place, fixed.pairs_index, x));
-            let kept = self.forward(&mut steps, fixed, images, x)?;
-            let distance = distance(network, count, features, first);
-            steps.add("distance", vec![distance.forward(kept.embedding(), distances)]);
-            pieces.push((distance, kept));
+            inputs.push(x);
         }
+        let kept = self.forward(&mut steps, fixed, &images, inputs, Statistics::Batch)?;
+        let compared: Vec<_> = firsts
+            .iter()
+            .zip(&images)
+            .zip(kept.embedding())
+            .map(|((&first, &images), &embedding)| {
+                (distance(network, images / 2, features, first), embedding)
+            })
+            .collect();
+        let forward = compared.iter().map(|(distance, embedding)| distance.forward(*embedding, distances));
+        steps.add("distance", forward.collect());
         let ddistances = self.compare_and_lose(&mut steps, network, fixed, distances);
-        for (number, (distance, kept)) in pieces.into_iter().enumerate() {
-            let images = 2 * distance.pairs as usize;
-            let embedding = kept.embedding();
-            let dembedding = self.activation(images, features);
+        let mut dembeddings = Vec::new();
+        for (distance, embedding) in compared {
+            let dembedding = self.activation(2 * distance.pairs as usize, features);
             steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
-            self.backward(&mut steps, fixed, (images, number > 0), &kept, dembedding)?;
+            dembeddings.push(dembedding);
         }
+        self.backward(&mut steps, fixed, &images, &kept, dembeddings)?;
         steps.add("adam", self.adam(fixed));
         Ok(steps.0)
     }
@@ -105,13 +114,21 @@ impl Builder<'_> {
         let mut scalars = || self.temporary(Layout::Plain, 1, pairs);
         let (normed, similarities) = (scalars(), scalars());
         let (dnormed, dsimilarities) = (scalars(), scalars());
-        let saved = self.temporary(Layout::Plain, 1, 2);
-        let (norm, views) = (norm(pairs), self.norm_views(fixed));
+        let parts = self.temporary(Layout::Plain, 1, MOMENTS);
+        let statistics = [(); 2].map(|()| self.temporary(Layout::Plain, 1, 1));
+        let (norm, views) = (norm(pairs), self.head_norm_views(fixed, statistics));
         let head = Head { pairs: pairs as u32 };
         let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
         let [dweight, dbias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.gradients));
         let [dscale, dshift] = ["head.norm.weight", "head.norm.bias"].map(|n| self.named(n, fixed.gradients));
-        steps.add("head.norm", vec![norm.forward(distances, &views, saved, normed)]);
+        steps.add(
+            "head.norm",
+            vec![
+                norm.moments(distances, parts),
+                norm.merge(parts, statistics, self.head_running(fixed)),
+                norm.forward(distances, &views, normed),
+            ],
+        );
         steps.add("head.fc", vec![head.forward(normed, weight, bias, similarities)]);
         steps.add(
             "loss",
@@ -130,20 +147,21 @@ impl Builder<'_> {
         steps.add(
             "head.norm",
             vec![
-                norm.backward_weight(distances, dnormed, saved, dscale, dshift),
-                norm.backward_input(distances, dnormed, views.weight, saved, dscale, dshift, ddistances),
+                // The batch is one part, so its sums are the gradients.
+                norm.backward_weight(distances, dnormed, &views, [dscale, dshift]),
+                norm.backward_input(distances, dnormed, &views, [dscale, dshift], ddistances),
             ],
         );
         ddistances
     }
 
-    fn norm_views(&self, fixed: &Fixed) -> NormViews {
-        NormViews {
-            weight: self.named("head.norm.weight", fixed.parameters),
-            bias: self.named("head.norm.bias", fixed.parameters),
-            running_mean: self.named("head.norm.running_mean", fixed.state),
-            running_var: self.named("head.norm.running_var", fixed.state),
-        }
+    fn head_norm_views(&self, fixed: &Fixed, [mean, variance]: [View; 2]) -> NormViews {
+        let [weight, bias] = ["head.norm.weight", "head.norm.bias"].map(|n| self.named(n, fixed.parameters));
+        NormViews { weight, bias, mean, variance }
+    }
+
+    fn head_running(&self, fixed: &Fixed) -> [View; 2] {
+        ["head.norm.running_mean", "head.norm.running_var"].map(|n| self.named(n, fixed.state))
     }
 
     /// All parameters in one launch, or as few as a binding allows.
@@ -185,9 +203,9 @@ impl Builder<'_> {
         let mut steps = Steps::default();
         let x = self.activation(images, network.input.len());
         steps.add("input", Self::gather(windows, network.input, (1, 0, images), fixed.embed_index, x));
-        let kept = self.forward(&mut steps, fixed, images, x)?;
+        let kept = self.forward(&mut steps, fixed, &[images], vec![x], Statistics::Running)?;
         let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
-        steps.add("embedding", vec![rows.store(kept.embedding(), fixed.embeddings)]);
+        steps.add("embedding", vec![rows.store(kept.embedding()[0], fixed.embeddings)]);
         Ok(steps.0)
     }
 
@@ -213,9 +231,10 @@ impl Builder<'_> {
         );
         if network.comparison.head {
             let normed = self.temporary(Layout::Plain, 1, pairs);
+            let views = self.head_norm_views(fixed, self.head_running(fixed));
             let similarities = self.temporary(Layout::Plain, 1, pairs);
             let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
-            steps.add("head.norm", vec![norm(pairs).infer(distances, &self.norm_views(fixed), normed)]);
+            steps.add("head.norm", vec![norm(pairs).forward(distances, &views, normed)]);
             steps.add(
                 "head.fc",
                 vec![
@@ -229,7 +248,7 @@ impl Builder<'_> {
 }
 
 fn norm(pairs: usize) -> BatchNorm {
-    BatchNorm { images: pairs as u32, channels: 1, spatial: 1, eps: NORM_EPS, momentum: NORM_MOMENTUM }
+    BatchNorm::whole(pairs as u32, 1, 1, NORM_EPS, NORM_MOMENTUM)
 }
 
 fn distance(network: &Network, pairs: usize, features: usize, first: usize) -> Distance {

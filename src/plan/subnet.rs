@@ -1,230 +1,513 @@
 //! The subnet in a plan: shapes and parameters of its layers, its forward and its backward steps.
+//!
+//! Its values are numbered: 0 is the batch of images, `n + 1` the output of stage `n`. A batch may come in
+//! pieces. All of them pass a stage before the next one begins, so that a norm sees the whole batch.
 
 use super::build::{Builder, Fixed, Steps};
-use super::{Initial, Parameter, PlanError, PlanKind};
+use super::{Initial, Parameter, PlanError};
 use crate::data::Shape;
-use crate::model::{LayerKind, Network};
+use crate::model::{Layer, LayerKind, Network};
 use crate::ops::activation::Activation;
+use crate::ops::add::Add;
+use crate::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
-use crate::ops::pool2d::Pool2d;
+use crate::ops::pool2d::{Pool2d, PoolKind};
 use crate::ops::reduce::Reduce;
-use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
+use crate::ops::{
+    BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View, WORKGROUP,
+};
 
-/// Partial convolution gradients that GPU threads share out: enough to fill a small GPU.
+/// Partial gradients, and moments, that GPU threads share out: enough to fill a small GPU.
 const PARTS: usize = 32;
 
-/// A layer with its input and its parameters.
+/// A layer with its inputs and its parameters.
 pub(super) struct Stage {
     pub(super) name: String,
     pub(super) kind: LayerKind,
+    /// Numbers of the values it takes.
+    pub(super) inputs: Vec<usize>,
+    /// Shape of its first input; a sum's others have the same.
     pub(super) input: Shape,
     pub(super) output: Shape,
-    /// Positions of weight and bias in the plan's parameters.
-    pub(super) parameters: Option<[usize; 2]>,
+    /// Positions in the plan's parameters, weight before bias, running state last.
+    pub(super) parameters: Vec<usize>,
+}
+
+/// Which statistics a norm takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statistics {
+    /// The batch's, which also move the running ones.
+    Batch,
+    Running,
 }
 
 /// What the way forward leaves for the way back.
 pub(super) struct Kept {
-    /// Each stage's input, then the embedding.
-    pub(super) views: Vec<View>,
+    /// Each value, piece by piece.
+    pub(super) values: Vec<Vec<View>>,
     /// Of a blocked convolution its input, spread.
-    pub(super) spreads: Vec<Option<View>>,
+    pub(super) spreads: Vec<Vec<View>>,
+    /// Of a norm the batch's mean and variance.
+    statistics: Vec<Option<[View; 2]>>,
 }
 
 impl Kept {
-    pub(super) fn embedding(&self) -> View {
-        self.views[self.views.len() - 1]
+    pub(super) fn embedding(&self) -> &[View] {
+        &self.values[self.values.len() - 1]
+    }
+}
+
+/// Where a gradient goes, piece by piece.
+pub(super) struct Target {
+    pub(super) views: Vec<View>,
+    /// Another consumer of the value has written there before.
+    pub(super) accumulate: bool,
+}
+
+impl Target {
+    /// Of one piece.
+    pub(super) fn piece(target: Option<&Target>, piece: usize) -> Option<(View, bool)> {
+        target.map(|target| (target.views[piece], target.accumulate))
     }
 }
 
 impl Builder<'_> {
     /// Shapes and parameters, layer by layer. Returns the embedding's shape.
     pub(super) fn add_stages(&mut self, network: &Network) -> Result<Shape, PlanError> {
-        let mut shape = network.input;
         for layer in &network.layers {
-            let misfit = |why: String| PlanError::Layer { layer: layer.name.clone(), input: shape, why };
-            let (output, shapes, fan_in) = match layer.kind {
-                LayerKind::Conv2d { out_channels, kernel, stride, padding } => {
-                    if shape.height + 2 * padding < kernel
-                        || shape.width + 2 * padding < kernel
+            let inputs = self.inputs_of(layer, network.input)?;
+            let shapes: Vec<Shape> = inputs.iter().map(|&value| self.shape(value, network.input)).collect();
+            let input = shapes[0];
+            let misfit = |why: String| PlanError::Layer { layer: layer.name.clone(), input, why };
+            let wanted = if layer.kind == LayerKind::Add { 2 } else { 1 };
+            if inputs.len() != wanted {
+                return Err(misfit(format!("it takes {wanted}, not {}", inputs.len())));
+            }
+            if shapes.iter().any(|shape| *shape != input) {
+                return Err(misfit(format!("what it adds is {:?}", shapes[1])));
+            }
+            let mut parameters = Vec::new();
+            let uniform = |fan_in: usize| Initial::Uniform { bound: 1.0 / (fan_in as f32).sqrt() };
+            let output = match layer.kind {
+                LayerKind::Conv2d { out_channels, kernel, stride, padding, bias } => {
+                    if input.height + 2 * padding < kernel
+                        || input.width + 2 * padding < kernel
+                        || kernel == 0
                         || stride == 0
                     {
                         return Err(misfit(format!("its kernel is {kernel}x{kernel}, its stride {stride}")));
                     }
-                    let conv = conv2d(shape, out_channels, kernel, stride, padding, 1);
-                    let output =
-                        Shape { channels: out_channels, height: conv.out_height(), width: conv.out_width() };
-                    (output, Some(conv.parameter_shapes()), conv.filter_len())
-                }
-                LayerKind::Pool2d { size, stride, .. } => {
-                    if size == 0 || stride == 0 || shape.height < size || shape.width < size {
-                        return Err(misfit(format!("its window is {size}x{size}, its stride {stride}")));
+                    let conv = conv2d(input, layer.kind, 1);
+                    let [weight, of_bias] = conv.parameter_shapes();
+                    parameters.push(("weight", weight, uniform(conv.filter_len()), true));
+                    if bias {
+                        parameters.push(("bias", of_bias, uniform(conv.filter_len()), true));
                     }
-                    let side = |length: usize| (length - size) / stride + 1;
-                    let output = Shape {
-                        channels: shape.channels,
-                        height: side(shape.height),
-                        width: side(shape.width),
-                    };
-                    (output, None, 0)
+                    Shape { channels: out_channels, height: conv.out_height(), width: conv.out_width() }
                 }
-                LayerKind::Activation(_) => (shape, None, 0),
+                LayerKind::BatchNorm { .. } => {
+                    for (name, start, trainable) in [
+                        ("weight", 1.0, true),
+                        ("bias", 0.0, true),
+                        ("running_mean", 0.0, false),
+                        ("running_var", 1.0, false),
+                    ] {
+                        parameters.push((name, vec![input.channels], Initial::Constant(start), trainable));
+                    }
+                    input
+                }
+                LayerKind::Pool2d { size, stride, padding, .. } => {
+                    let (height, width) = (input.height + 2 * padding, input.width + 2 * padding);
+                    if size == 0 || stride == 0 || height < size || width < size || 2 * padding > size {
+                        return Err(misfit(format!(
+                            "its window is {size}x{size}, its stride {stride}, its padding {padding}"
+                        )));
+                    }
+                    let pool = pool2d(input, layer.kind, 1);
+                    Shape { height: pool.out_height(), width: pool.out_width(), ..input }
+                }
+                LayerKind::GlobalAveragePool => {
+                    if input.height != input.width {
+                        return Err(misfit("it takes square images".into()));
+                    }
+                    Shape { height: 1, width: 1, ..input }
+                }
+                LayerKind::Activation(_) | LayerKind::Add => input,
                 LayerKind::Dense { outputs } => {
-                    let dense = dense(1, shape.len(), outputs);
-                    (
-                        Shape { channels: outputs, height: 1, width: 1 },
-                        Some(dense.parameter_shapes()),
-                        shape.len(),
-                    )
+                    let [weight, bias] = dense(1, input.len(), outputs).parameter_shapes();
+                    parameters.push(("weight", weight, uniform(input.len()), true));
+                    parameters.push(("bias", bias, uniform(input.len()), true));
+                    Shape { channels: outputs, height: 1, width: 1 }
                 }
             };
-            let parameters = shapes.map(|shapes| {
-                let first = self.parameters.len();
-                let initial = Initial::Uniform { bound: 1.0 / (fan_in as f32).sqrt() };
-                for (part, shape) in ["weight", "bias"].iter().zip(shapes) {
-                    let name = format!("{}.{part}", layer.name);
-                    self.parameters.push(Parameter { name, shape, initial, trainable: true });
-                }
-                [first, first + 1]
-            });
+            let first = self.parameters.len();
+            for (part, shape, initial, trainable) in parameters {
+                let name = format!("{}.{part}", layer.name);
+                self.parameters.push(Parameter { name, shape, initial, trainable });
+            }
             self.stages.push(Stage {
                 name: layer.name.clone(),
                 kind: layer.kind,
-                input: shape,
+                inputs,
+                input,
                 output,
-                parameters,
+                parameters: (first..self.parameters.len()).collect(),
             });
-            shape = output;
         }
-        Ok(shape)
+        for (number, stage) in self.stages.iter().enumerate().rev().skip(1) {
+            if self.consumers(number + 1) == 0 {
+                let why = "no layer takes what it gives".into();
+                return Err(PlanError::Layer { layer: stage.name.clone(), input: stage.input, why });
+            }
+        }
+        Ok(self.shape(self.stages.len(), network.input))
     }
 
-    /// Runs `images` images through the subnet.
+    /// The values that a layer takes.
+    fn inputs_of(&self, layer: &Layer, images: Shape) -> Result<Vec<usize>, PlanError> {
+        let misfit = |why| PlanError::Layer { layer: layer.name.clone(), input: images, why };
+        if self.stages.iter().any(|stage| stage.name == layer.name) {
+            return Err(misfit("there are two of this name".into()));
+        }
+        if layer.inputs.is_empty() {
+            return Ok(vec![self.stages.len()]);
+        }
+        let value = |name: &String| {
+            let stage = self.stages.iter().position(|stage| stage.name == *name);
+            stage.map(|stage| stage + 1).ok_or_else(|| misfit(format!("no layer {name} stands before it")))
+        };
+        layer.inputs.iter().map(value).collect()
+    }
+
+    fn shape(&self, value: usize, images: Shape) -> Shape {
+        value.checked_sub(1).map_or(images, |stage| self.stages[stage].output)
+    }
+
+    /// How often stages take a value.
+    pub(super) fn consumers(&self, value: usize) -> usize {
+        self.stages.iter().flat_map(|stage| &stage.inputs).filter(|&&input| input == value).count()
+    }
+
+    /// Room for a value of each image.
+    fn pieces(&mut self, images: &[usize], values: usize) -> Vec<View> {
+        images.iter().map(|&images| self.activation(images, values)).collect()
+    }
+
+    /// Runs a batch, cut into pieces of so many images, through the subnet.
     pub(super) fn forward(
         &mut self,
         steps: &mut Steps,
         fixed: &Fixed,
-        images: usize,
-        x: View,
+        images: &[usize],
+        x: Vec<View>,
+        statistics: Statistics,
     ) -> Result<Kept, PlanError> {
-        if self.options.kind == PlanKind::Blocked {
-            return self.forward_blocked(steps, fixed, images, x);
-        }
-        let mut views = vec![x];
-        for number in 0..self.stages.len() {
-            let y = self.activation(images, self.stages[number].output.len());
-            let launches = self.stage_forward(fixed, images, number, views[number], y)?;
+        let empty = || self.stages.iter();
+        let mut kept = Kept {
+            values: vec![x],
+            spreads: empty().map(|_| Vec::new()).collect(),
+            statistics: empty().map(|_| None).collect(),
+        };
+        while kept.values.len() <= self.stages.len() {
+            let number = kept.values.len() - 1;
+            let y = self.pieces(images, self.stages[number].output.len());
+            let launches = match self.forward_blocked(fixed, images, number, &mut kept, &y)? {
+                Some(launches) => launches,
+                None => self.stage_forward(fixed, images, number, &mut kept, &y, statistics)?,
+            };
             steps.add(&self.stages[number].name, launches);
-            views.push(y);
+            if self.is_activated(number) {
+                // The activation has happened: what stands between the two is not kept.
+                kept.values.push(y.clone());
+            }
+            kept.values.push(y);
         }
-        Ok(Kept { views, spreads: Vec::new() })
+        Ok(kept)
     }
 
-    /// A launch, or one for each window of rows.
-    pub(super) fn stage_forward(
-        &self,
+    /// A launch for each piece, or several.
+    fn stage_forward(
+        &mut self,
         fixed: &Fixed,
-        images: usize,
+        images: &[usize],
         number: usize,
-        x: View,
-        y: View,
+        kept: &mut Kept,
+        y: &[View],
+        statistics: Statistics,
     ) -> Result<Vec<Step>, PlanError> {
+        if let LayerKind::BatchNorm { .. } = self.stages[number].kind {
+            return Ok(self.norm_forward(fixed, images, number, kept, y, statistics));
+        }
         let stage = &self.stages[number];
-        Ok(match stage.kind {
-            LayerKind::Conv2d { .. } => {
-                let [weight, bias] = self.weights(stage, fixed.parameters);
-                vec![self.conv(stage, images).forward(x, weight, bias, y)]
+        let mut launches = Vec::new();
+        for (piece, (&images, &y)) in images.iter().zip(y).enumerate() {
+            let x = kept.values[stage.inputs[0]][piece];
+            let count = (images * stage.output.len()) as u32;
+            match stage.kind {
+                LayerKind::Conv2d { .. } => {
+                    let [weight, bias] = self.weights(stage, fixed.parameters);
+                    launches.push(self.conv(stage, images).forward(x, weight, bias, y));
+                }
+                LayerKind::Dense { outputs } => {
+                    let [weight, bias] = self.weights(stage, fixed.parameters);
+                    let windows = self.row_windows(stage, images, stage.input.len(), outputs, 1)?;
+                    let forward =
+                        |(part, rows): &(Dense, RowWindow)| part.forward(x, rows.of(weight), bias, y);
+                    launches.extend(windows.iter().map(forward));
+                }
+                LayerKind::Pool2d { .. } | LayerKind::GlobalAveragePool => {
+                    launches.push(pool2d(stage.input, stage.kind, images).forward(x, y));
+                }
+                LayerKind::Activation(kind) => {
+                    launches.push(Activation { count, kind, accumulate: false }.forward(x, y));
+                }
+                LayerKind::Add => {
+                    let other = kept.values[stage.inputs[1]][piece];
+                    launches.push(Add { count, accumulate: false }.forward(x, other, y));
+                }
+                LayerKind::BatchNorm { .. } => unreachable!("it takes all pieces at once"),
             }
-            LayerKind::Dense { outputs } => {
-                let [weight, bias] = self.weights(stage, fixed.parameters);
-                let windows = self.row_windows(stage, images, stage.input.len(), outputs, 1)?;
-                windows.iter().map(|(part, rows)| part.forward(x, rows.of(weight), bias, y)).collect()
-            }
-            LayerKind::Pool2d { .. } => vec![pool2d(stage, images).forward(x, y)],
-            LayerKind::Activation(kind) => {
-                let count = (images * stage.output.len()) as u32;
-                vec![Activation { count, kind, accumulate: false }.forward(x, y)]
-            }
-        })
+        }
+        Ok(launches)
     }
 
-    /// Back through the subnet from the embedding's gradient; `accumulate` adds to the parameters'
-    /// gradients what an earlier piece of the batch left there.
+    fn norm_forward(
+        &mut self,
+        fixed: &Fixed,
+        images: &[usize],
+        number: usize,
+        kept: &mut Kept,
+        y: &[View],
+        statistics: Statistics,
+    ) -> Vec<Step> {
+        let norms = self.norms(number, images);
+        let channels = norms[0].channels as usize;
+        let running = [2, 3].map(|part| self.parameter(self.stages[number].parameters[part], fixed.state));
+        let x = kept.values[self.stages[number].inputs[0]].clone();
+        let mut launches = Vec::new();
+        let [mean, variance] = match statistics {
+            Statistics::Running => running,
+            Statistics::Batch => {
+                let parts = self.temporary(Layout::Plain, norms[0].parts_in_all as usize, MOMENTS * channels);
+                let batch = [(); 2].map(|()| self.temporary(Layout::Plain, 1, channels));
+                launches.extend(norms.iter().zip(&x).map(|(norm, &x)| norm.moments(x, parts)));
+                launches.push(norms[0].merge(parts, batch, running));
+                batch
+            }
+        };
+        kept.statistics[number] = Some([mean, variance]);
+        let views = self.norm_views(fixed, number, [mean, variance]);
+        let pieces = norms.iter().zip(x).zip(y);
+        launches.extend(pieces.map(|((norm, x), &y)| norm.forward(x, &views, y)));
+        launches
+    }
+
+    fn norm_views(&self, fixed: &Fixed, number: usize, [mean, variance]: [View; 2]) -> NormViews {
+        let [weight, bias] = self.weights(&self.stages[number], fixed.parameters);
+        NormViews { weight, bias, mean, variance }
+    }
+
+    /// A norm for each piece of the batch.
+    fn norms(&self, number: usize, images: &[usize]) -> Vec<BatchNorm> {
+        let stage = &self.stages[number];
+        let LayerKind::BatchNorm { eps, momentum } = stage.kind else { unreachable!("asked of norms only") };
+        let (channels, spatial) = (stage.input.channels, stage.input.height * stage.input.width);
+        let batch: usize = images.iter().sum();
+        let images_per_part = match self.options.layout {
+            Layout::Interleaved => INTERLEAVE,
+            Layout::Plain => {
+                let most = (self.options.max_binding / (4 * MOMENTS * channels)).clamp(1, PARTS);
+                let longest = ITERATION_BUDGET as usize / 4 * WORKGROUP / spatial;
+                batch.div_ceil(most).min(longest.max(1))
+            }
+        };
+        let whole = BatchNorm::whole(batch as u32, channels as u32, spatial as u32, eps, momentum);
+        let mut first_part = 0;
+        let pieces = images.iter().map(|&images| {
+            let norm = BatchNorm {
+                images: images as u32,
+                images_per_part: images_per_part as u32,
+                first_part,
+                ..whole
+            };
+            first_part += norm.own_parts() as u32;
+            norm
+        });
+        let pieces: Vec<BatchNorm> = pieces.collect();
+        pieces.into_iter().map(|norm| BatchNorm { parts_in_all: first_part, ..norm }).collect()
+    }
+
+    /// Back through the subnet from the embedding's gradient.
     pub(super) fn backward(
         &mut self,
         steps: &mut Steps,
         fixed: &Fixed,
-        (images, accumulate): (usize, bool),
+        images: &[usize],
         kept: &Kept,
-        mut dy: View,
+        dembedding: Vec<View>,
     ) -> Result<(), PlanError> {
-        if self.options.kind == PlanKind::Blocked {
-            return self.backward_blocked(steps, fixed, (images, accumulate), kept, dy);
-        }
-        for number in (0..self.stages.len()).rev() {
-            let input = self.stages[number].input.len();
-            // Nothing asks for the gradient of the images.
-            let dx = (number > 0).then(|| self.activation(images, input));
-            let views = [kept.views[number], kept.views[number + 1], dy];
-            let launches = self.stage_backward(fixed, (images, accumulate), number, views, dx)?;
-            steps.add(&self.stages[number].name, launches);
-            match dx {
-                Some(dx) => dy = dx,
-                None => break,
-            }
+        let mut gradients: Vec<Option<Vec<View>>> = self.stages.iter().map(|_| None).collect();
+        gradients.push(Some(dembedding));
+        let mut number = self.stages.len();
+        while number > 0 {
+            number -= 1;
+            let name = self.stages[number].name.clone();
+            let Some(dy) = gradients[number + 1].take() else {
+                unreachable!("{name} gives what nobody takes")
+            };
+            // A blocked pool goes back together with the activation before it.
+            let first = if self.pools_activated(number) { number - 1 } else { number };
+            let pool = self.pool_blocked(number, 1);
+            let values = pool.map_or(self.stages[number].input.len(), |pool| pool.blocks_len());
+            let dx = self.targets(first, (images, values), &dy, &mut gradients);
+            let launches = match self.backward_blocked(fixed, images, number, kept, &dy, &dx)? {
+                Some(launches) => launches,
+                None => self.stage_backward(fixed, images, number, kept, &dy, &dx)?,
+            };
+            steps.add(&name, launches);
+            number = first;
         }
         Ok(())
     }
 
-    /// From a stage's input, output and output's gradient.
-    pub(super) fn stage_backward(
+    /// Where the gradients of a stage's inputs go: the first consumer of a value that comes this way
+    /// overwrites, the others add. `None` where there is nothing to launch.
+    fn targets(
+        &mut self,
+        number: usize,
+        (images, values): (&[usize], usize),
+        dy: &[View],
+        gradients: &mut [Option<Vec<View>>],
+    ) -> Vec<Option<Target>> {
+        let mut targets = Vec::new();
+        for value in self.stages[number].inputs.clone() {
+            let target = if value == 0 {
+                // Nothing asks for the gradient of the images.
+                None
+            } else if self.stages[number].kind == LayerKind::Add && self.consumers(value) == 1 {
+                // A sum's gradient is that of each of its terms; nobody will add to it.
+                gradients[value] = Some(dy.to_vec());
+                None
+            } else if let Some(views) = &gradients[value] {
+                Some(Target { views: views.clone(), accumulate: true })
+            } else {
+                let views = self.pieces(images, values);
+                gradients[value] = Some(views.clone());
+                Some(Target { views, accumulate: false })
+            };
+            targets.push(target);
+        }
+        targets
+    }
+
+    /// From a stage's inputs, output and output's gradient. A piece adds to the parameters' gradients what
+    /// the ones before it left there.
+    fn stage_backward(
         &mut self,
         fixed: &Fixed,
-        (images, accumulate): (usize, bool),
+        images: &[usize],
         number: usize,
-        [x, y, dy]: [View; 3],
-        dx: Option<View>,
+        kept: &Kept,
+        dy: &[View],
+        dx: &[Option<Target>],
     ) -> Result<Vec<Step>, PlanError> {
-        let stage = &self.stages[number];
+        if let LayerKind::BatchNorm { .. } = self.stages[number].kind {
+            return Ok(self.norm_backward(fixed, images, number, kept, dy, dx[0].as_ref()));
+        }
         let mut launches = Vec::new();
-        match stage.kind {
-            LayerKind::Conv2d { .. } => {
-                let [weight, _] = self.weights(stage, fixed.parameters);
-                let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                let conv = Conv2d { accumulate, ..self.conv(stage, images) };
-                let reduce =
-                    Reduce { count: conv.weight_len() as u32, parts: conv.parts() as u32, accumulate };
-                let parts = self.partial_gradients(number, &conv)?;
-                launches.push(conv.backward_weight(x, dy, parts));
-                launches.push(reduce.forward(parts, dweight));
-                launches.push(conv.backward_bias(dy, dbias));
-                launches
-                    .extend(dx.map(|dx| Conv2d { accumulate: false, ..conv }.backward_input(dy, weight, dx)));
-            }
-            LayerKind::Dense { outputs } => {
-                let [weight, _] = self.weights(stage, fixed.parameters);
-                let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                for (part, rows) in self.row_windows(stage, images, stage.input.len(), outputs, 1)? {
-                    let adding = Dense { accumulate, ..part };
-                    launches.push(adding.backward_weight(x, dy, rows.of(dweight)));
-                    if part.first_row == 0 {
-                        launches.push(adding.backward_bias(dy, dbias));
+        for (piece, (&images, &dy)) in images.iter().zip(dy).enumerate() {
+            let stage = &self.stages[number];
+            let x = kept.values[stage.inputs[0]][piece];
+            let target = Target::piece(dx[0].as_ref(), piece);
+            let count = (images * stage.output.len()) as u32;
+            match stage.kind {
+                LayerKind::Conv2d { .. } => {
+                    let conv = Conv2d { accumulate: piece > 0, ..self.conv(stage, images) };
+                    let parts = self.partial_gradients(number, &conv)?;
+                    let stage = &self.stages[number];
+                    let [weight, _] = self.weights(stage, fixed.parameters);
+                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
+                    let (count, parts_len) = (conv.weight_len() as u32, conv.parts() as u32);
+                    let reduce = Reduce { count, parts: parts_len, accumulate: conv.accumulate };
+                    launches.push(conv.backward_weight(x, dy, parts));
+                    launches.push(reduce.forward(parts, dweight));
+                    if conv.biased {
+                        launches.push(conv.backward_bias(dy, dbias));
                     }
-                    let later = Dense { accumulate: part.first_row > 0, ..part };
-                    launches.extend(dx.map(|dx| later.backward_input(dy, rows.of(weight), dx)));
+                    launches.extend(target.map(|(dx, accumulate)| {
+                        Conv2d { accumulate, ..conv }.backward_input(dy, weight, dx)
+                    }));
                 }
-            }
-            LayerKind::Pool2d { .. } => {
-                launches.extend(dx.map(|dx| pool2d(stage, images).backward(x, dy, dx)));
-            }
-            LayerKind::Activation(kind) => {
-                let count = (images * stage.input.len()) as u32;
-                let part = Activation { count, kind, accumulate: false };
-                launches.extend(dx.map(|dx| part.backward(y, dy, dx)));
+                LayerKind::Dense { outputs } => {
+                    let [weight, _] = self.weights(stage, fixed.parameters);
+                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
+                    for (part, rows) in self.row_windows(stage, images, stage.input.len(), outputs, 1)? {
+                        let adding = Dense { accumulate: piece > 0, ..part };
+                        launches.push(adding.backward_weight(x, dy, rows.of(dweight)));
+                        if part.first_row == 0 {
+                            launches.push(adding.backward_bias(dy, dbias));
+                        }
+                        launches.extend(target.map(|(dx, accumulate)| {
+                            let part = Dense { accumulate: accumulate || part.first_row > 0, ..part };
+                            part.backward_input(dy, rows.of(weight), dx)
+                        }));
+                    }
+                }
+                LayerKind::Pool2d { .. } | LayerKind::GlobalAveragePool => {
+                    let pool = pool2d(stage.input, stage.kind, images);
+                    launches.extend(
+                        target.map(|(dx, accumulate)| Pool2d { accumulate, ..pool }.backward(x, dy, dx)),
+                    );
+                }
+                LayerKind::Activation(kind) => {
+                    let y = kept.values[number + 1][piece];
+                    launches.extend(
+                        target.map(|(dx, accumulate)| {
+                            Activation { count, kind, accumulate }.backward(y, dy, dx)
+                        }),
+                    );
+                }
+                LayerKind::Add => {
+                    let targets = dx.iter().filter_map(|target| Target::piece(target.as_ref(), piece));
+                    launches
+                        .extend(targets.map(|(dx, accumulate)| Add { count, accumulate }.backward(dy, dx)));
+                }
+                LayerKind::BatchNorm { .. } => unreachable!("it takes all pieces at once"),
             }
         }
         Ok(launches)
+    }
+
+    /// The gradients of the parameters come first: those of the inputs follow from them.
+    fn norm_backward(
+        &mut self,
+        fixed: &Fixed,
+        images: &[usize],
+        number: usize,
+        kept: &Kept,
+        dy: &[View],
+        dx: Option<&Target>,
+    ) -> Vec<Step> {
+        let norms = self.norms(number, images);
+        let (channels, parts) = (norms[0].channels, norms[0].parts_in_all);
+        let partial = [(); 2].map(|()| self.temporary(Layout::Plain, parts as usize, channels as usize));
+        let stage = &self.stages[number];
+        let x = &kept.values[stage.inputs[0]];
+        let Some(statistics) = kept.statistics[number] else { unreachable!("it ran forward") };
+        let views = self.norm_views(fixed, number, statistics);
+        let gradients = self.weights(stage, fixed.gradients);
+        let pieces = || norms.iter().zip(x).zip(dy).enumerate();
+        let mut launches: Vec<Step> =
+            pieces().map(|(_, ((norm, &x), &dy))| norm.backward_weight(x, dy, &views, partial)).collect();
+        let reduce = Reduce { count: channels, parts, accumulate: false };
+        launches.extend(partial.iter().zip(gradients).map(|(&from, to)| reduce.forward(from, to)));
+        for (piece, ((norm, &x), &dy)) in pieces() {
+            launches.extend(Target::piece(dx, piece).map(|(dx, accumulate)| {
+                BatchNorm { accumulate, ..*norm }.backward_input(x, dy, &views, gradients, dx)
+            }));
+        }
+        launches
     }
 
     /// Room for a convolution's partial weight gradients.
@@ -237,15 +520,15 @@ impl Builder<'_> {
         Ok(self.temporary(Layout::Plain, 1, len))
     }
 
+    /// Weight and bias, or their gradients. Where there is no bias the weight stands in its place.
     pub(super) fn weights(&self, stage: &Stage, buffer: BufferId) -> [View; 2] {
-        stage.parameters.map(|ps| ps.map(|p| self.parameter(p, buffer))).expect("the layer has parameters")
+        let weight = stage.parameters[0];
+        let bias = stage.parameters.get(1).copied().unwrap_or(weight);
+        [weight, bias].map(|position| self.parameter(position, buffer))
     }
 
     pub(super) fn conv(&self, stage: &Stage, images: usize) -> Conv2d {
-        let LayerKind::Conv2d { out_channels, kernel, stride, padding } = stage.kind else {
-            unreachable!("asked of convolutions only")
-        };
-        let mut conv = conv2d(stage.input, out_channels, kernel, stride, padding, images);
+        let mut conv = conv2d(stage.input, stage.kind, images);
         conv.images_per_part = match self.options.layout {
             Layout::Interleaved => INTERLEAVE,
             Layout::Plain => {
@@ -301,14 +584,10 @@ impl RowWindow {
     }
 }
 
-fn conv2d(
-    input: Shape,
-    out_channels: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    images: usize,
-) -> Conv2d {
+fn conv2d(input: Shape, kind: LayerKind, images: usize) -> Conv2d {
+    let LayerKind::Conv2d { out_channels, kernel, stride, padding, bias } = kind else {
+        unreachable!("asked of convolutions only")
+    };
     Conv2d {
         images: images as u32,
         in_channels: input.channels as u32,
@@ -318,20 +597,26 @@ fn conv2d(
         kernel: kernel as u32,
         stride: stride as u32,
         padding: padding as u32,
+        biased: bias,
         images_per_part: images as u32,
         accumulate: false,
     }
 }
 
-pub(super) fn pool2d(stage: &Stage, images: usize) -> Pool2d {
-    let LayerKind::Pool2d { kind, size, stride } = stage.kind else { unreachable!("asked of pooling only") };
+pub(super) fn pool2d(input: Shape, kind: LayerKind, images: usize) -> Pool2d {
+    let (kind, size, stride, padding) = match kind {
+        LayerKind::Pool2d { kind, size, stride, padding } => (kind, size, stride, padding),
+        LayerKind::GlobalAveragePool => (PoolKind::Average, input.height, input.height, 0),
+        _ => unreachable!("asked of pooling only"),
+    };
     Pool2d {
         images: images as u32,
-        channels: stage.input.channels as u32,
-        in_height: stage.input.height as u32,
-        in_width: stage.input.width as u32,
+        channels: input.channels as u32,
+        in_height: input.height as u32,
+        in_width: input.width as u32,
         size: size as u32,
         stride: stride as u32,
+        padding: padding as u32,
         kind,
         accumulate: false,
     }

@@ -112,7 +112,13 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
         network.layers[number].kind = kind;
         network
     };
-    let conv = |out_channels, kernel, padding| LayerKind::Conv2d { out_channels, kernel, stride: 1, padding };
+    let conv = |out_channels, kernel, padding| LayerKind::Conv2d {
+        out_channels,
+        kernel,
+        stride: 1,
+        padding,
+        bias: true,
+    };
     for (network, name, part) in [
         (changed(3, conv(16, 9, 0)), "conv2", "kernel"),
         (changed(0, conv(6, 3, 3)), "conv1", "padding"),
@@ -138,9 +144,12 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
 /// A value must stay where it is until its last reader has run.
 #[test]
 fn shared_memory_overwrites_nothing_that_is_still_read() {
-    nothing_is_overwritten(&fused(&lenet(1, 28, &ModelOptions::default()), 9, 1 << 27).unwrap());
-    for kind in SPLITTABLE {
-        nothing_is_overwritten(&plan_as(kind, 9, 64 << 10, Layout::Plain).unwrap());
+    let fused = fused(&lenet(1, 28, &ModelOptions::default()), 9, 1 << 27);
+    let others = SPLITTABLE.map(|kind| plan_as(kind, 9, 64 << 10, Layout::Plain));
+    for plan in std::iter::once(fused).chain(others).map(Result::unwrap) {
+        nothing_is_overwritten(&plan);
+        let separate: usize = plan.train.iter().flat_map(|s| &s.operands).map(|o| 4 * o.view.len).sum();
+        assert!(plan.memory() < separate / 2);
     }
 }
 
@@ -166,8 +175,6 @@ fn nothing_is_overwritten(plan: &Plan) {
             }
         }
     }
-    let separate: usize = plan.train.iter().flat_map(|s| &s.operands).map(|o| 4 * o.view.len).sum();
-    assert!(plan.memory() < separate / 2);
 }
 
 #[test]
@@ -197,4 +204,67 @@ fn odd_layers_of_a_blocked_plan_are_unfused() {
         (layers(&odd, "dense_blocked"), layers(&odd, "dense")),
         (vec![], vec!["fc1".into(), "fc2".into()])
     );
+}
+
+fn residual(input: Shape, options: &PlanOptions) -> Result<Plan, PlanError> {
+    build(&network("resnet-small", input, &ModelOptions::default()).unwrap(), options)
+}
+
+#[test]
+fn resnet_small_has_its_parameters() {
+    for (channels, side, trainable, millions) in [(1, 28, 316_132, 19.0..22.0), (3, 32, 316_708, 25.0..29.0)]
+    {
+        let input = Shape { channels, height: side, width: side };
+        let options = options(PlanKind::Unfused, 8, usize::MAX / 8, Layout::Plain);
+        let plan = residual(input, &options).unwrap();
+        assert_eq!((plan.trainable(), plan.state()), (trainable, 2 * (32 + 3 * 32 + 3 * 64 + 3 * 128) + 2));
+        let forward = plan.embed.iter().map(|step| step.flops).sum::<u64>() / plan.embed_batch as u64;
+        assert!(millions.contains(&(forward as f64 / 1e6)), "{forward}");
+    }
+}
+
+/// Training takes the batch's statistics, once for all pieces; evaluation those that ran.
+#[test]
+fn norms_see_the_whole_batch_in_training_and_none_in_evaluation() {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let count = |plan: &Plan, phase, entry| {
+        plan.steps(phase).iter().filter(|s| (s.op, s.entry) == ("batch_norm", entry)).count()
+    };
+    for (max_binding, pieces) in [(usize::MAX / 8, 1), (1 << 20, 2)] {
+        let plan = residual(input, &options(PlanKind::Unfused, 8, max_binding, Layout::Plain)).unwrap();
+        let (norms, of_head) = (10, 1);
+        assert_eq!(count(&plan, Phase::Train, "moments"), pieces * norms + of_head);
+        assert_eq!(count(&plan, Phase::Train, "merge"), norms + of_head);
+        assert_eq!(count(&plan, Phase::Train, "forward"), pieces * norms + of_head);
+        assert_eq!([count(&plan, Phase::Embed, "moments"), count(&plan, Phase::Embed, "merge")], [0, 0]);
+        assert_eq!(count(&plan, Phase::Embed, "forward"), norms);
+        nothing_is_overwritten(&plan);
+    }
+}
+
+#[test]
+fn layers_that_do_not_fit_are_refused_by_name() {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let good = network("resnet-small", input, &ModelOptions::default()).unwrap();
+    let options = options(PlanKind::Unfused, 4, 1 << 27, Layout::Plain);
+    let refused = |network: &Network| match build(network, &options) {
+        Err(PlanError::Layer { layer, why, .. }) => (layer, why),
+        other => panic!("{other:?}"),
+    };
+    let add = good.layers.iter().position(|layer| layer.kind == LayerKind::Add).unwrap();
+    let with = |number: usize, change: fn(&mut crate::model::Layer)| {
+        let mut network = good.clone();
+        change(&mut network.layers[number]);
+        refused(&network)
+    };
+    assert_eq!(with(add, |layer| layer.inputs[1] = "nowhere".into()).1, "no layer nowhere stands before it");
+    assert_eq!(with(add, |layer| layer.inputs.truncate(1)).1, "it takes 2, not 1");
+    assert!(with(add, |layer| layer.inputs[1] = "act1".into()).1.starts_with("what it adds is"));
+    assert_eq!(with(1, |layer| layer.name = "conv1".into()).1, "there are two of this name");
+    let mut network = good.clone();
+    network.layers[add] =
+        crate::model::Layer::new("layer1.0.add", LayerKind::Activation(ActivationKind::Relu));
+    assert_eq!(refused(&network), ("layer1.0.bn2".into(), "no layer takes what it gives".into()));
+    let error = build(&good, &PlanOptions { kind: PlanKind::Fused, ..options }).unwrap_err();
+    assert!(matches!(error, PlanError::Unfusable { .. }), "{error}");
 }

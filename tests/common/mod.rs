@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use gpu_siamese::cpu::{Io, Memory, Real};
 use gpu_siamese::data::{Dataset, Shape, Split};
+use gpu_siamese::model::resnet::{self, Residual};
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
@@ -191,6 +192,20 @@ pub fn sn_lenet5_as(
     let input = Shape { channels: 1, height: 28, width: 28 };
     let network = network("sn-lenet5", input, model).expect("28x28 suits the model");
     build(&network, &options).expect("the plan is small")
+}
+
+/// The unfused plan of a small residual network on 28x28 images: a block with and one without a projection.
+pub fn residual(
+    model: &ModelOptions,
+    layout: Layout,
+    (batch_size, batches): (usize, usize),
+    max_binding: usize,
+) -> Plan {
+    let of_lenet = sn_lenet5(model, Convention::Similarity, layout, (batch_size, batches), 1 << 27);
+    let stages = &[(4, 1, 1), (8, 1, 2)];
+    let residual = Residual { stem: (4, 3, 2), pool: true, stages, features: 8 };
+    let network = resnet::network("residual", of_lenet.input, model, &residual);
+    build(&network, &PlanOptions { max_binding, ..of_lenet.options }).expect("the plan is small")
 }
 
 /// A plan of SN-LeNet-5 that trains on a data set.

@@ -14,7 +14,8 @@
 use gpu_siamese::cpu;
 use gpu_siamese::data::{Random, Stream};
 use gpu_siamese::ops::activation::{Activation, ActivationKind};
-use gpu_siamese::ops::batch_norm::{BatchNorm, NormViews};
+use gpu_siamese::ops::add::Add;
+use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use gpu_siamese::ops::contrastive::{Contrastive, Convention};
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
@@ -95,11 +96,11 @@ fn conv2d() {
     ];
     for (number, shape) in shapes.into_iter().enumerate() {
         let (images, in_channels, in_height, in_width, out_channels, kernel, stride, padding) = shape;
-        let (images_per_part, accumulate) = (2, false);
+        let (biased, images_per_part, accumulate) = (true, 2, false);
         #[rustfmt::skip]
         let conv = Conv2d {
             images, in_channels, in_height, in_width, out_channels, kernel, stride, padding,
-            images_per_part, accumulate,
+            biased, images_per_part, accumulate,
         };
         let random = &mut random(number as u64);
         let images = images as usize;
@@ -134,11 +135,13 @@ fn conv2d() {
 #[test]
 fn pool2d() {
     for kind in [PoolKind::Max, PoolKind::Average] {
-        for (size, stride) in [(2, 2), (3, 2), (2, 1), (2, 3), (1, 1)] {
+        for (size, stride, padding) in
+            [(2, 2, 0), (3, 2, 0), (2, 1, 0), (2, 3, 0), (1, 1, 0), (3, 2, 1), (2, 1, 1)]
+        {
             let (images, channels, in_height, in_width, accumulate) = (2, 3, 7, 6, false);
             #[rustfmt::skip]
-            let pool = Pool2d { images, channels, in_height, in_width, size, stride, kind, accumulate };
-            let random = &mut random(100 + u64::from(10 * size + stride));
+            let pool = Pool2d { images, channels, in_height, in_width, size, stride, padding, kind, accumulate };
+            let random = &mut random(100 + u64::from(10 * size + stride + 5 * padding));
             let count = images as usize * pool.in_len();
             // No two alike, so no maximum changes places.
             let mut x: Vec<f64> = (0..count).map(|i| (i as f64 - count as f64 / 2.0) / 50.0).collect();
@@ -232,8 +235,11 @@ fn dense() {
 
 #[test]
 fn batch_norm() {
-    for (images, channels, spatial) in [(7, 1, 1), (3, 2, 5), (4, 3, 1), (1, 2, 6)] {
-        let norm = BatchNorm { images, channels, spatial, eps: 1e-5, momentum: 0.1 };
+    for (images, channels, spatial) in [(7u32, 1, 1), (3, 2, 5), (4, 3, 1), (1, 2, 6)] {
+        // Two images to a part, so that parts and their sums are held too.
+        let (images_per_part, parts_in_all) = (2, images.div_ceil(2));
+        let whole = BatchNorm::whole(images, channels, spatial, 1e-5, 0.1);
+        let norm = BatchNorm { images_per_part, parts_in_all, ..whole };
         let random = &mut random(400 + u64::from(images));
         let x: Vec<f64> =
             normal(random, (images * channels * spatial) as usize).iter().map(|x| 2.0 * x + 1.0).collect();
@@ -241,13 +247,21 @@ fn batch_norm() {
         let dy = normal(random, x.len());
         let all = |x: &[f64], weight: &[f64], bias: &[f64]| {
             with([x, weight, bias, &dy], |bench, [x, weight, bias, dy]| {
-                let [running_mean, running_var] = [(); 2].map(|()| bench.input(&vec![1.0; weight.len]));
-                let views = NormViews { weight, bias, running_mean, running_var };
-                let (y, saved, dx) = (bench.output(x.len), bench.output(2 * weight.len), bench.output(x.len));
-                let (dweight, dbias) = (bench.output(weight.len), bench.output(weight.len));
-                bench.run(&norm.forward(x, &views, saved, y));
-                bench.run(&norm.backward_weight(x, dy, saved, dweight, dbias));
-                bench.run(&norm.backward_input(x, dy, weight, saved, dweight, dbias, dx));
+                let running = [(); 2].map(|()| bench.input(&vec![1.0; weight.len]));
+                let [y, dx] = [(); 2].map(|()| bench.output(x.len));
+                let [mean, variance, dweight, dbias] = [(); 4].map(|()| bench.output(weight.len));
+                let views = NormViews { weight, bias, mean, variance };
+                let parts_len = parts_in_all as usize * weight.len;
+                let parts = bench.output(MOMENTS * parts_len);
+                let partial = [(); 2].map(|()| bench.output(parts_len));
+                bench.run(&norm.moments(x, parts));
+                bench.run(&norm.merge(parts, [mean, variance], running));
+                bench.run(&norm.forward(x, &views, y));
+                bench.run(&norm.backward_weight(x, dy, &views, partial));
+                let reduce = Reduce { count: channels, parts: parts_in_all, accumulate: false };
+                bench.run(&reduce.forward(partial[0], dweight));
+                bench.run(&reduce.forward(partial[1], dbias));
+                bench.run(&norm.backward_input(x, dy, &views, [dweight, dbias], dx));
                 vec![y, dx, dweight, dbias]
             })
         };
@@ -257,6 +271,28 @@ fn batch_norm() {
         check(&format!("{norm:?} dweight"), &weight, &dy, &results[2], |weight| forward(&x, weight, &bias));
         check(&format!("{norm:?} dbias"), &bias, &dy, &results[3], |bias| forward(&x, &weight, bias));
     }
+}
+
+#[test]
+fn add() {
+    let random = &mut random(450);
+    let [a, b, dy] = [(); 3].map(|()| normal(random, 11));
+    let add = Add { count: 11, accumulate: false };
+    let sum = |a: &[f64], b: &[f64]| {
+        let results = with([a, b], |bench, [a, b]| {
+            let y = bench.output(a.len);
+            bench.run(&add.forward(a, b, y));
+            vec![y]
+        });
+        results.concat()
+    };
+    let gradient = with([&dy], |bench, [dy]| {
+        let dx = bench.output(dy.len);
+        bench.run(&add.backward(dy, dx));
+        vec![dx]
+    });
+    check("add da", &a, &dy, &gradient[0], |a| sum(a, &b));
+    check("add db", &b, &dy, &gradient[0], |b| sum(&a, b));
 }
 
 #[test]

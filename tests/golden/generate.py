@@ -86,26 +86,27 @@ conv2d("1x1", 3, 5, 5, 3, 4, kernel=1, stride=1, padding=0)
 conv2d("1x1_stride2", 2, 3, 7, 4, 5, kernel=1, stride=2, padding=0)
 
 
-def first_of_maxima(x, y, dy, size, stride):
+def first_of_maxima(x, y, dy, size, stride, padding):
     """dx where each window's gradient goes to its first maximum, row by row."""
+    x = F.pad(x, [padding] * 4, value=-math.inf)
     dx = torch.zeros_like(x)
     for n, c, oy, ox in np.ndindex(*y.shape):
         top, left = oy * stride, ox * stride
         best = x[n, c, top : top + size, left : left + size].flatten().tolist()
         row, column = divmod(best.index(max(best)), size)
         dx[n, c, top + row, left + column] += dy[n, c, oy, ox]
-    return dx
+    return F.pad(dx, [-padding] * 4)
 
 
-def pool2d(case, images, channels, in_height, in_width, size, stride, kind, ties=False):
+def pool2d(case, images, channels, in_height, in_width, size, stride, kind, ties=False, padding=0):
     attributes = dict(locals())
     rng = source("pool2d", attributes.pop("case"))
     shape = images, channels, in_height, in_width
     x = exact(rng.randint(-2, 3, shape)) if attributes.pop("ties") else normal(rng, *shape)
-    y = F.max_pool2d(x, size, stride) if kind == "max" else F.avg_pool2d(x, size, stride)
+    y = (F.max_pool2d if kind == "max" else F.avg_pool2d)(x, size, stride, padding)
     back = gradients(y, normal(rng, *y.shape), x=x)
     if kind == "max":
-        torch.testing.assert_close(back["dx"], first_of_maxima(x, y, back["dy"], size, stride))
+        torch.testing.assert_close(back["dx"], first_of_maxima(x, y, back["dy"], size, stride, padding))
     add("pool2d", case, attributes, x=x, y=y, **back)
 
 
@@ -113,6 +114,8 @@ for kind in "max", "average":
     pool2d(f"{kind}_2x2_odd_sizes", 2, 3, 7, 5, 2, 2, kind)
     pool2d(f"{kind}_2x2_stride1", 2, 2, 5, 6, 2, 1, kind)
     pool2d(f"{kind}_3x3_stride2", 2, 2, 8, 7, 3, 2, kind)
+    pool2d(f"{kind}_3x3_stride2_pad1", 2, 2, 8, 7, 3, 2, kind, padding=1)
+    pool2d(f"{kind}_2x2_stride1_pad1", 2, 2, 5, 4, 2, 1, kind, padding=1)
 pool2d("max_2x2_ties", 2, 2, 7, 6, 2, 2, "max", ties=True)
 pool2d("max_2x2_stride1_ties", 2, 2, 6, 5, 2, 1, "max", ties=True)
 
@@ -163,7 +166,18 @@ def batch_norm(case, images, channels, spatial, eps, momentum):
         running_mean_after=mean, running_var_after=var, **back, y_infer=y_infer)
 
 
+def add_up(count):
+    rng = source("add", count)
+    a, b = normal(rng, count), normal(rng, count)
+    y = a + b
+    add("add", f"{count}_values", {"count": count}, a=a, b=b, y=y, **gradients(y, normal(rng, count), a=a, b=b))
+
+
+add_up(37)
+
+
 batch_norm("scalar", 7, 1, 1, eps=1e-5, momentum=0.1)
+batch_norm("features", 6, 5, 1, eps=1e-5, momentum=0.1)
 batch_norm("channels", 5, 3, 10, eps=1e-5, momentum=0.1)
 batch_norm("one_image_other_constants", 1, 4, 9, eps=1e-3, momentum=0.25)
 

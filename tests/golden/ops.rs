@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use gpu_siamese::cpu;
 use gpu_siamese::ops::activation::Activation;
 use gpu_siamese::ops::adam::{Adam, AdamViews};
-use gpu_siamese::ops::batch_norm::{BatchNorm, NormViews};
+use gpu_siamese::ops::add::Add;
+use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use gpu_siamese::ops::contrastive::Contrastive;
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
@@ -136,6 +137,7 @@ fn conv2d<T: Number>(case: &Case, bench: &mut Bench<T>, images_per_part: usize) 
         kernel: case.number("kernel"),
         stride: case.number("stride"),
         padding: case.number("padding"),
+        biased: true,
         images_per_part: images_per_part as u32,
         accumulate: false,
     };
@@ -164,6 +166,7 @@ fn pool2d<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
         in_width: case.number("in_width"),
         size: case.number("size"),
         stride: case.number("stride"),
+        padding: case.number("padding"),
         kind: case.attribute("kind"),
         accumulate: false,
     };
@@ -203,26 +206,36 @@ fn dense<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
         .into()
 }
 
-fn batch_norm<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+fn batch_norm<T: Number>(case: &Case, bench: &mut Bench<T>, images_per_part: usize) -> Vec<Found> {
+    let [images, channels, spatial] = ["images", "channels", "spatial"].map(|name| case.number(name));
+    let whole =
+        BatchNorm::whole(images, channels, spatial, case.attribute("eps"), case.attribute("momentum"));
     let norm = BatchNorm {
-        images: case.number("images"),
-        channels: case.number("channels"),
-        spatial: case.number("spatial"),
-        eps: case.attribute("eps"),
-        momentum: case.attribute("momentum"),
+        images_per_part: images_per_part as u32,
+        parts_in_all: images.div_ceil(images_per_part as u32),
+        ..whole
     };
-    let [x, dy, weight, bias, running_mean, running_var] =
-        ["x", "dy", "weight", "bias", "running_mean", "running_var"]
-            .map(|name| bench.input(&case.input(name)));
-    let views = NormViews { weight, bias, running_mean, running_var };
-    let [y, y_infer, dx] = [(); 3].map(|()| bench.output(x.len));
-    let saved = bench.output(2 * weight.len);
-    let (dweight, dbias) = (bench.output(weight.len), bench.output(bias.len));
+    let [weight, bias, running_mean, running_var] =
+        ["weight", "bias", "running_mean", "running_var"].map(|name| bench.input(&case.input(name)));
+    let (count, values) = (images as usize, (channels * spatial) as usize);
+    let x = bench.images(&case.input("x"), count);
+    let dy = bench.image_gradient(&case.input("dy"), count);
+    let [y, y_infer, dx] = [(); 3].map(|()| bench.image_output(count, values));
+    let (channels, parts_len) = (channels as usize, (norm.parts_in_all * channels) as usize);
+    let parts = bench.output(MOMENTS * parts_len);
+    let partial = [(); 2].map(|()| bench.output(parts_len));
+    let [mean, variance, dweight, dbias] = [(); 4].map(|()| bench.output(channels));
+    let views = NormViews { weight, bias, mean, variance };
     // First, because the forward pass moves the running statistics.
-    bench.run(&norm.infer(x, &views, y_infer));
-    bench.run(&norm.forward(x, &views, saved, y));
-    bench.run(&norm.backward_weight(x, dy, saved, dweight, dbias));
-    bench.run(&norm.backward_input(x, dy, weight, saved, dweight, dbias, dx));
+    bench.run(&norm.forward(x, &NormViews { mean: running_mean, variance: running_var, ..views }, y_infer));
+    bench.run(&norm.moments(x, parts));
+    bench.run(&norm.merge(parts, [mean, variance], [running_mean, running_var]));
+    bench.run(&norm.forward(x, &views, y));
+    bench.run(&norm.backward_weight(x, dy, &views, partial));
+    let reduce = Reduce { count: channels as u32, parts: norm.parts_in_all, accumulate: false };
+    bench.run(&reduce.forward(partial[0], dweight));
+    bench.run(&reduce.forward(partial[1], dbias));
+    bench.run(&norm.backward_input(x, dy, &views, [dweight, dbias], dx));
     // eps is at most 1e-3 beside variances above 0.5, and half of its error enters.
     let with_eps = [("y", y), ("y_infer", y_infer), ("dx", dx), ("dweight", dweight), ("dbias", dbias)]
         .map(|(name, view)| Found { sensitivity: 1e-3, ..found(name, bench.read(view), Largest) });
@@ -230,6 +243,16 @@ fn batch_norm<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     let with_momentum = [("running_mean_after", running_mean), ("running_var_after", running_var)]
         .map(|(name, view)| Found { sensitivity: 1.0, ..found(name, bench.read(view), Largest) });
     with_eps.into_iter().chain(with_momentum).collect()
+}
+
+fn add<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let add = Add { count: case.number("count"), accumulate: false };
+    let [a, b, dy] = ["a", "b", "dy"].map(|name| bench.input(&case.input(name)));
+    let [y, da, db] = [(); 3].map(|()| bench.output(a.len));
+    bench.run(&add.forward(a, b, y));
+    bench.run(&add.backward(dy, da));
+    bench.run(&add.backward(dy, db));
+    [("y", y), ("da", da), ("db", db)].map(|(name, view)| found(name, bench.read(view), Element)).into()
 }
 
 fn distance<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
@@ -354,7 +377,8 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "pool2d" => pool2d(case, &mut bench),
             "activation" => activation(case, &mut bench),
             "dense" => dense(case, &mut bench),
-            "batch_norm" => batch_norm(case, &mut bench),
+            "batch_norm" => batch_norm(case, &mut bench, images_per_part),
+            "add" => add(case, &mut bench),
             "distance" => distance(case, &mut bench),
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
