@@ -94,6 +94,7 @@ fn main() -> Result<(), Failure> {
         convention: Convention::Similarity,
         margin: 1.0,
         adam: AdamOptions::default(),
+        augment: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: train.len(),

@@ -39,6 +39,7 @@
 //!     convention: Convention::Similarity,
 //!     margin: 1.0,
 //!     adam: AdamOptions::default(),
+//!     augment: false,
 //!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },
 //!     max_binding: usize::MAX / 8,
 //!     layout: Layout::Interleaved,

@@ -177,6 +177,8 @@ pub struct PlanOptions {
     pub convention: crate::ops::contrastive::Convention,
     pub margin: f32,
     pub adam: AdamOptions,
+    /// Training images are read through affine maps, which come with the pairs.
+    pub augment: bool,
     pub capacity: Capacity,
     /// Most bytes a launch may bind at once; larger work is split.
     pub max_binding: usize,

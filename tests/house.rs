@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gpu_siamese::cpu::FUNCTIONS;
+use gpu_siamese::data::Shape;
 use gpu_siamese::gpu::reflect::{self, Entry};
-use gpu_siamese::model::ModelOptions;
+use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{
     self, Access, BufferId, Constant, FUSED_WORKGROUP, ITERATION_BUDGET, Layout, STEMS, Stem, Step,
     WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{Phase, Plan, PlanKind, Slot};
+use gpu_siamese::plan::{Phase, Plan, PlanKind, PlanOptions, Slot, build};
 use naga::back;
 
 mod common;
@@ -70,15 +71,28 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
     assert_eq!(used, known);
 }
 
-/// Steps of the main job's plans, of every kind.
+/// Steps of the main job's plans, of every kind and with every option that brings ops of its own.
 fn steps_of_plans() -> Vec<Step> {
-    let of_kind = |kind| {
-        let model = ModelOptions::default();
-        let convention = Convention::Similarity;
-        let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
-        Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect::<Vec<_>>()
-    };
-    [PlanKind::Unfused, PlanKind::Fused, PlanKind::Blocked].into_iter().flat_map(of_kind).collect()
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+    let usual = common::sn_lenet5_as(
+        PlanKind::Unfused,
+        &ModelOptions::default(),
+        Convention::Similarity,
+        Layout::Plain,
+        (8, 1),
+        usize::MAX / 8,
+    );
+    let usual = usual.options;
+    let variants = [
+        usual,
+        PlanOptions { kind: PlanKind::Fused, ..usual },
+        PlanOptions { kind: PlanKind::Blocked, ..usual },
+        PlanOptions { augment: true, ..usual },
+    ];
+    let plans = variants.map(|options| build(&network, &options).unwrap());
+    let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
+    plans.iter().flat_map(phases).flatten().collect()
 }
 
 /// Steps of the main job's plans and of all cases.

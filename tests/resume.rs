@@ -83,6 +83,8 @@ fn twenty_kills_on_the_cpu() {
         "cpu",
         "--epochs",
         "3",
+        "--augment",
+        "shift=2,rotate=10",
         "--log-steps",
         "--checkpoint-steps",
         "7",

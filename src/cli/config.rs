@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::data::Augmentation;
 use crate::model::{Comparison, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -116,7 +117,11 @@ pub struct Config {
     /// Distance between embeddings
     #[arg(long, default_value = "euclidean")]
     pub distance: DistanceKind,
-    /// Seed of everything random: weights, splits, pairs, glyphs
+    /// Distort training images: a list of shift=PIXELS, rotate=DEGREES, shear=RADIANS, zoom=LOW..HIGH, flip and
+    /// probability=P, such as shift=2,rotate=10,zoom=0.9..1.1
+    #[arg(long, value_name = "LIST")]
+    pub augment: Option<Augmentation>,
+    /// Seed of everything random: weights, splits, pairs, distortions, glyphs
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Start from the weights of this file

@@ -92,6 +92,7 @@ impl Target {
             convention: config.convention(),
             margin: config.margin,
             adam: AdamOptions { eps: config.adam_eps, ..AdamOptions::default() },
+            augment: config.augment.is_some(),
             capacity,
             max_binding: self.max_binding(),
             layout: self.layout(),

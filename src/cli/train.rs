@@ -88,6 +88,7 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
             max_steps: config.max_steps,
             learning_rate: config.lr,
             seed: config.seed,
+            augment: config.augment,
             checkpoint_steps: config.checkpoint_steps,
         },
         folder: &folder,
@@ -238,6 +239,7 @@ fn page(
         training_pairs: &data::pairs::training(&dataset.labels, split, config.seed, 1)?,
         test_pairs: test.map_or(&[], |test| &test.pairs),
         test_scores: test.map_or(&[], |test| &test.scores),
+        augment: config.augment,
         command: config.command()?,
     }))
 }

@@ -30,6 +30,7 @@ mod scratch;
 pub mod simd;
 mod threads;
 mod trunk;
+mod warp;
 
 use crate::ops::{self, Step};
 
@@ -84,6 +85,7 @@ functions! {
     reduce::Reduce { forward }
     rows::Rows { load, store }
     trunk::Trunk { forward, backward, update }
+    warp::Warp { forward }
 }
 
 /// Overwrites `to` with `values`, or adds them.

@@ -398,7 +398,9 @@ fn split(step: &Step, groups: Option<usize>) -> Split {
     match (step.op, step.entry, groups) {
         ("dense", "backward_weight", _) => Split::Rows(number(step, "rows").div_ceil(ROWS)),
         ("adam", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
-        ("gather" | "conv2d" | "pool2d" | "activation" | "dense", _, Some(groups)) => Split::Groups(groups),
+        ("gather" | "warp" | "conv2d" | "pool2d" | "activation" | "dense", _, Some(groups)) => {
+            Split::Groups(groups)
+        }
         _ => Split::Whole,
     }
 }
@@ -419,7 +421,7 @@ fn overwrites(step: &Step) -> bool {
     let whole = match step.op {
         "dense" => number(step, "rows") == number(step, "outputs"),
         // A later window of the data set fills in what the first one lacks.
-        "gather" => number(step, "first_resident") == 0,
+        "gather" | "warp" => number(step, "first_resident") == 0,
         _ => true,
     };
     whole && !accumulates(step)

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`album`] | the images that pairs name, each once |
+//! | [`augment`] | distorted training images: an affine map for each |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
 //! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
@@ -19,6 +20,7 @@
 //! Images stay bytes, as stored; dividing by 255 is the network's business.
 
 pub mod album;
+pub mod augment;
 pub mod error;
 pub mod glyphs;
 pub mod idx;
@@ -33,6 +35,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use album::Album;
+pub use augment::Augmentation;
 pub use error::DataError;
 pub use glyphs::Glyphs;
 pub use pairs::Pair;

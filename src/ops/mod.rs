@@ -20,6 +20,7 @@ pub mod pool2d;
 pub mod reduce;
 pub mod rows;
 pub mod trunk;
+pub mod warp;
 
 /// Invocations in a workgroup of a kernel (`WORKGROUP` in `shaders/common.wgsl`).
 pub const WORKGROUP: usize = 64;
@@ -71,6 +72,7 @@ stems! {
     reduce::Reduce,
     rows::Rows,
     trunk::Trunk,
+    warp::Warp,
 }
 
 /// Stem of the shared declarations that stand before every op's WGSL.

@@ -30,6 +30,7 @@ pub mod subject;
 pub mod trace;
 pub mod training;
 mod trunk;
+mod warp;
 
 use crate::ops::Layout;
 
@@ -41,6 +42,7 @@ pub use subject::Subject;
 pub fn cases(layout: Layout) -> Vec<Case> {
     [
         gather::cases,
+        warp::cases,
         conv2d::cases,
         pool2d::cases,
         activation::cases,

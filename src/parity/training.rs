@@ -94,6 +94,7 @@ impl Material {
             convention: Convention::Similarity,
             margin: 1.0,
             adam: AdamOptions { eps, ..AdamOptions::default() },
+            augment: false,
             capacity: Capacity {
                 images: self.dataset.len(),
                 pairs: self.pairs.len(),

@@ -13,6 +13,7 @@ use super::{
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::gather::words;
+use crate::ops::warp::MATRIX;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Pairs scored in one step, at most.
@@ -38,6 +39,8 @@ const TEMPORARY: usize = 1 << 20;
 pub(super) struct Fixed {
     pub(super) pairs_index: View,
     pub(super) pairs_same: View,
+    /// Affine maps of the training images, where they are augmented.
+    pub(super) pairs_matrices: Option<View>,
     pub(super) embed_index: View,
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
@@ -200,6 +203,8 @@ impl Builder<'_> {
         let capacity = self.options.capacity;
         let pairs_index = self.lone("pairs.index", Role::List, &[capacity.pairs, 2]);
         let pairs_same = self.lone("pairs.same", Role::List, &[capacity.pairs]);
+        let matrices = [capacity.pairs, 2, MATRIX];
+        let pairs_matrices = self.options.augment.then(|| self.lone("pairs.matrices", Role::List, &matrices));
         let embed_index = self.lone("embed.index", Role::List, &[capacity.embeddings]);
         let score_index = self.lone("score.index", Role::List, &[capacity.scores, 2]);
         let mut ends = [0, 0];
@@ -233,6 +238,7 @@ impl Builder<'_> {
         Fixed {
             pairs_index,
             pairs_same,
+            pairs_matrices,
             embed_index,
             score_index,
             parameters,

@@ -23,6 +23,10 @@ impl Builder<'_> {
         embed_batch: usize,
     ) -> Result<[Vec<Step>; 2], PlanError> {
         let pairs = self.options.batch_size;
+        if self.options.augment {
+            let why = "its kernels read images as they are stored".into();
+            return Err(PlanError::Unfusable { what: "augmentation".into(), why });
+        }
         let trunk = self.trunk(network)?;
         let [(data, ..)] = windows else {
             let why = format!("it takes {} bindings, not one", windows.len());

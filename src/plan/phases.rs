@@ -8,9 +8,9 @@ use crate::ops::adam::{Adam, AdamViews};
 use crate::ops::batch_norm::{BatchNorm, NormViews};
 use crate::ops::contrastive::Contrastive;
 use crate::ops::distance::Distance;
-use crate::ops::gather::Gather;
 use crate::ops::head::Head;
 use crate::ops::rows::Rows;
+use crate::ops::warp::Warp;
 use crate::ops::{Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Squared distance below which the gradient is 0 (equation 1 with its clamp).
@@ -20,24 +20,29 @@ pub const NORM_EPS: f32 = 1e-5;
 pub(super) const NORM_MOMENTUM: f32 = 0.1;
 
 impl Builder<'_> {
-    /// Bytes to numbers: one launch for each window of the data set.
+    /// Bytes to numbers, through `matrices` where there are such: one launch for each window of the data set.
     fn gather(
         windows: &[(View, usize, usize)],
         input: Shape,
         (branches, first, images): (usize, usize, usize),
-        index: View,
+        (index, matrices): (View, Option<View>),
         y: View,
     ) -> Vec<Step> {
         let launch = |&(data, first_resident, resident): &(View, usize, usize)| {
-            Gather {
+            let warp = Warp {
                 images: images as u32,
-                pixels: input.len() as u32,
+                channels: input.channels as u32,
+                height: input.height as u32,
+                width: input.width as u32,
                 branches: branches as u32,
                 first: first as u32,
                 first_resident: first_resident as u32,
                 resident: resident as u32,
+            };
+            match matrices {
+                Some(matrices) => warp.forward(data, index, matrices, y),
+                None => warp.gather().forward(data, index, y),
             }
-            .forward(data, index, y)
         };
         windows.iter().map(launch).collect()
     }
@@ -59,7 +64,8 @@ impl Builder<'_> {
             let images = 2 * count;
             let x = self.activation(images, network.input.len());
             let place = (2, first, images);
-            steps.add("input", Self::gather(windows, network.input, place, fixed.pairs_index, x));
+            let list = (fixed.pairs_index, fixed.pairs_matrices);
+            steps.add("input", Self::gather(windows, network.input, place, list, x));
             let kept = self.forward(&mut steps, fixed, images, x)?;
             let distance = distance(network, count, features, first);
             steps.add("distance", vec![distance.forward(kept.embedding(), distances)]);
@@ -184,7 +190,8 @@ impl Builder<'_> {
     ) -> Result<Vec<Step>, PlanError> {
         let mut steps = Steps::default();
         let x = self.activation(images, network.input.len());
-        steps.add("input", Self::gather(windows, network.input, (1, 0, images), fixed.embed_index, x));
+        steps
+            .add("input", Self::gather(windows, network.input, (1, 0, images), (fixed.embed_index, None), x));
         let kept = self.forward(&mut steps, fixed, images, x)?;
         let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
         steps.add("embedding", vec![rows.store(kept.embedding(), fixed.embeddings)]);

@@ -17,6 +17,7 @@ fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout
         convention: Convention::Similarity,
         margin: 1.0,
         adam: AdamOptions::default(),
+        augment: false,
         capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
         max_binding,
         layout,
@@ -133,6 +134,30 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
         build_first(&good, &kinds, |kind| options(kind, 64, max_binding, Layout::Plain)).unwrap().options.kind
     };
     assert_eq!((auto(1 << 20), auto(1 << 27)), (PlanKind::Unfused, PlanKind::Fused));
+}
+
+/// Training images alone are augmented, and a plan without that knows nothing of it.
+#[test]
+fn augmentation_takes_room_and_launches_only_where_it_is_asked_for() {
+    let network = lenet(1, 28, &ModelOptions::default());
+    for kind in SPLITTABLE {
+        let plain = options(kind, 9, 1 << 27, Layout::Plain);
+        let [plain, augmented] =
+            [false, true].map(|augment| build(&network, &PlanOptions { augment, ..plain }).unwrap());
+        let ops = |steps: &[Step], op| steps.iter().filter(|step| step.op == op).count();
+        assert_eq!((ops(&plain.train, "gather"), ops(&plain.train, "warp")), (1, 0));
+        assert_eq!((ops(&augmented.train, "gather"), ops(&augmented.train, "warp")), (0, 1));
+        assert_eq!((ops(&augmented.embed, "gather"), ops(&augmented.embed, "warp")), (1, 0));
+        assert_eq!(plain.train.len(), augmented.train.len());
+        assert!(plain.tensor("pairs.matrices").is_none());
+        // Six words for each of both images of 18 pairs.
+        assert_eq!(augmented.memory() - plain.memory(), 4 * 6 * 2 * 18);
+    }
+    let fused = PlanOptions { augment: true, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
+    let kinds = [PlanKind::Fused, PlanKind::Unfused];
+    let auto = build_first(&network, &kinds, |kind| PlanOptions { kind, ..fused }).unwrap();
+    assert_eq!(auto.options.kind, PlanKind::Unfused);
 }
 
 /// A value must stay where it is until its last reader has run.

@@ -22,7 +22,7 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use crate::data::{Dataset, Pair};
+use crate::data::{Augmentation, Dataset, Pair};
 use crate::eval::Score;
 use crate::train::{EpochMetrics, Summary};
 
@@ -49,6 +49,8 @@ pub struct Report<'a> {
     pub test_pairs: &'a [Pair],
     /// One for each of `test_pairs`, in their order; empty where the run was not tested.
     pub test_scores: &'a [Score],
+    /// What happened to training images.
+    pub augment: Option<Augmentation>,
     /// What repeats the run, as one types it.
     pub command: String,
 }
@@ -108,6 +110,7 @@ pub fn html(report: &Report) -> String {
                 main {
                     (curves::section(report))
                     (pairs::training(report))
+                    (pairs::augmented(report))
                     (pairs::tested(report))
                     (pairs::mistakes(report))
                     (histogram::section(report))

@@ -12,6 +12,7 @@ struct Run {
     training: Vec<Pair>,
     test: Vec<Pair>,
     scores: Vec<Score>,
+    augment: Option<Augmentation>,
 }
 
 impl Run {
@@ -82,6 +83,7 @@ impl Run {
             training: (0..50).map(pair).collect(),
             test: (0..40).map(pair).collect(),
             scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
+            augment: None,
         }
     }
 
@@ -109,6 +111,7 @@ impl Run {
             training_pairs: &self.training,
             test_pairs: &self.test,
             test_scores: &self.scores,
+            augment: self.augment,
             command: "gpu-siamese train --seed 7".into(),
         })
     }
@@ -141,6 +144,20 @@ fn assert_balanced(page: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn augmented_images_stand_beside_the_stored_ones() {
+    let mut run = Run::new(3);
+    assert!(!run.page().contains("Augmented images"));
+    run.augment = "flip,shift=1".parse().ok();
+    let page = run.page();
+    let section = below(&page, "Augmented images");
+    assert!(section.contains("<code>shift=1,flip</code>"), "{section}");
+    assert_eq!(section.matches("<img").count(), 16);
+    let pictures: Vec<&str> =
+        section.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(pictures.chunks(2).any(|pair| pair[0] != pair[1]), "nothing was changed");
 }
 
 #[test]
@@ -199,6 +216,7 @@ fn what_comes_from_outside_is_escaped() {
         training_pairs: &run.training,
         test_pairs: &run.test,
         test_scores: &run.scores,
+        augment: None,
         command: evil.into(),
     });
     assert_balanced(&page);

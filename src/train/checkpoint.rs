@@ -234,6 +234,7 @@ mod tests {
             convention: Convention::Similarity,
             margin: 1.0,
             adam: AdamOptions::default(),
+            augment: false,
             capacity: Capacity { images: 1, pairs: 2, embeddings: 2, scores: 1 },
             max_binding: usize::MAX / 8,
             layout: Layout::Plain,

@@ -11,7 +11,7 @@ use super::folder::{FolderError, Lines, RunFolder};
 use super::position::{Best, Position};
 use super::setup;
 use super::summary::{EpochMetrics, Summary};
-use crate::data::{DataError, Dataset, Pair, Split, pairs};
+use crate::data::{Augmentation, DataError, Dataset, Pair, Split, pairs};
 use crate::eval::{self, PairMetrics, Score};
 use crate::executor::{Executor, ExecutorError, StepResult};
 
@@ -23,6 +23,8 @@ pub struct Schedule {
     pub max_steps: Option<u64>,
     pub learning_rate: f64,
     pub seed: u64,
+    /// What happens to training images, never to others.
+    pub augment: Option<Augmentation>,
     /// Steps between checkpoints within an epoch; if `None`, there is one every [`CHECKPOINT_PAUSE`].
     pub checkpoint_steps: Option<u64>,
 }
@@ -157,17 +159,25 @@ impl Trainer<'_> {
         let batch_size = self.executor.plan().options.batch_size;
         let (mut epochs, mut logs) = self.logs()?;
         let (split, last) = (self.split, self.schedule.epochs);
-        let draw = move |epoch| pairs::training(labels, split, seed, epoch);
+        let augment = self.schedule.augment;
+        let draw = move |epoch| -> Result<_, DataError> {
+            let pairs = pairs::training(labels, split, seed, epoch)?;
+            let matrices = augment.map(|augment| augment.matrices(seed, epoch, 2 * pairs.len()));
+            Ok((pairs, matrices))
+        };
         let mut ahead = None;
         for epoch in self.position.epochs + 1..=last {
             let before = self.position.steps - self.position.under_way.steps;
             let left = self.schedule.max_steps.map_or(u64::MAX, |most| most.saturating_sub(before));
-            let drawn = ahead.take().unwrap_or_else(|| draw(epoch))?;
+            let (drawn, matrices) = ahead.take().unwrap_or_else(|| draw(epoch))?;
             let steps = ((drawn.len() / batch_size) as u64).min(left) as usize;
             if steps == 0 {
                 break;
             }
             setup::upload_pairs(self.executor, &drawn)?;
+            if let Some(matrices) = &matrices {
+                self.executor.write_words("pairs.matrices", matrices)?;
+            }
             // The next epoch's pairs are drawn while this one runs.
             let trained = std::thread::scope(|scope| {
                 let drawing = (epoch < last).then(|| scope.spawn(move || draw(epoch + 1)));

@@ -184,6 +184,7 @@ pub fn sn_lenet5_as(
         convention,
         margin: 1.0,
         adam: AdamOptions { eps: 1e-8, ..AdamOptions::default() },
+        augment: false,
         capacity: Capacity { images: 2 * pairs, pairs, embeddings: 1, scores: 1 },
         max_binding,
         layout,
@@ -208,6 +209,7 @@ pub fn plan_for(
         convention: Convention::Similarity,
         margin: 1.0,
         adam: AdamOptions::default(),
+        augment: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: 2 * split.train.len(),

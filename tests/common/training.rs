@@ -59,6 +59,7 @@ pub fn short_run(
             max_steps: None,
             learning_rate: 1e-3,
             seed: 0,
+            augment: None,
             checkpoint_steps: Some(10),
         },
         folder,

@@ -271,6 +271,29 @@ adam(1e-8)
 adam(1e-4)
 
 
+def warp(case, images, channels, height, width):
+    attributes = dict(locals())
+    rng = source("warp", attributes.pop("case"))
+    bytes = exact(rng.randint(0, 256, (images, channels, height, width))).detach()
+    # Units of a pixel. Multiples of these lead to multiples of 1/256, where nothing is rounded.
+    scales = rng.randint(-190, 191, (images, 2, 2)) / 128
+    offsets = rng.randint(-500, 501, (images, 2, 1)) / 256
+    scales[0], offsets[0] = np.eye(2), 0
+    scales[1], offsets[1] = [[-1, 0], [0, 1]], [[1], [-2]]
+    matrices = exact(np.concatenate([scales, offsets], 2)).detach()
+    # Places of the result's pixels from the middle, (x, y, 1) each.
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2]).double()
+    places = torch.stack([x - middle[0], y - middle[1], torch.ones(height, width)], 2).double()
+    read = torch.einsum("nik,hwk->nhwi", matrices, places)
+    y = F.grid_sample(bytes, read / middle, mode="bilinear", padding_mode="zeros", align_corners=True) / 255
+    add("warp", case, attributes, bytes=bytes, matrices=matrices, y=y)
+
+
+warp("one_channel", 5, 1, 9, 7)
+warp("colour_even_sides", 3, 3, 6, 8)
+
+
 # --- training.json ----------------------------------------------------------
 
 STEPS, PAIRS, PIXELS = 10, 6, 28 * 28

@@ -26,13 +26,14 @@ use gpu_siamese::ops::distance::Distance;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
+use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::ops::{INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::common::{Bench, Function, Number};
+use crate::common::{Bench, Function, Number, packed};
 
 const UNITS: f64 = 64.0;
 const F32_UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -341,6 +342,36 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     ]
 }
 
+fn warp<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let images = case.number("images");
+    let warp = Warp {
+        images,
+        channels: case.number("channels"),
+        height: case.number("height"),
+        width: case.number("width"),
+        branches: 1,
+        first: 0,
+        first_resident: 0,
+        resident: images,
+    };
+    bench.slot = Slot { count: images, ..Slot::default() };
+    let mut words = Vec::new();
+    for image in case.input("bytes").chunks_exact(warp.pixels()) {
+        let mut bytes: Vec<u8> = image.iter().map(|&byte| byte as u8).collect();
+        bytes.resize(4 * warp.words(), 0);
+        words.extend(packed(&bytes));
+    }
+    let units = [15, 15, 16, 15, 15, 16].into_iter().cycle();
+    let fixed = case.input("matrices").into_iter().zip(units);
+    let matrices: Vec<u32> =
+        fixed.map(|(value, bits)| (value * f64::from(1 << bits)) as i32 as u32).collect();
+    let (data, index) = (bench.words(&words), bench.words(&(0..images).collect::<Vec<_>>()));
+    let matrices = bench.words(&matrices);
+    let y = bench.image_output(images as usize, warp.pixels());
+    bench.run(&warp.forward(data, index, matrices, y));
+    vec![found("y", bench.read(y), Largest)]
+}
+
 /// Checks every case; each in memory of its own.
 fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
     let cases: Vec<Case> = serde_json::from_str(include_str!("ops.json")).unwrap();
@@ -359,6 +390,7 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
             "adam" => adam(case, &mut bench),
+            "warp" => warp(case, &mut bench),
             op => panic!("nothing checks {op}"),
         };
         results.iter().for_each(|found| check(case, unit, found));
