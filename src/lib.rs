@@ -49,7 +49,7 @@
 //! setup::upload_pairs(&mut cpu, &pairs)?;
 //! let weights = setup::initial_values(cpu.plan(), 0);
 //! setup::write_all(&mut cpu, &weights)?;
-//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, 1e-3);
+//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, |_| 1e-3);
 //! let mut losses = Vec::new();
 //! cpu.run(Phase::Train, &slots, &mut |step| {
 //!     losses.push(step.loss);

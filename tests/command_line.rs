@@ -84,6 +84,22 @@ fn the_same_run_twice_gives_the_same_bits() {
     }
 }
 
+/// Steps too small to change a weight: every validation is like the first.
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let parent = tempfile::tempdir().unwrap();
+    let still = ["--adapter", "cpu", "--loss", "hadsell", "--lr", "1e-30", "--epochs", "9"];
+    let (folder, summary) = train(parent.path(), "run", &[&still[..], &["--patience", "2"]].concat());
+    assert_eq!((&summary["epochs"], &summary["best_epoch"]), (&3.into(), &1.into()));
+    assert_eq!((&summary["stopped_early"], &summary["interrupted"]), (&true.into(), &false.into()));
+    assert!(summary["test_accuracy"].is_f64());
+    // More patience goes on.
+    let folder = folder.to_str().unwrap();
+    let more = run(&["train", "--resume", "--run-dir", folder, "--patience", "3", "--json"]);
+    let more: Value = serde_json::from_slice(&more.stdout).unwrap();
+    assert_eq!((&more["epochs"], &more["stopped_early"]), (&4.into(), &true.into()));
+}
+
 #[test]
 fn config_of_a_run_repeats_it() {
     let parent = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+use crate::train::Decay;
 
 /// Which loss to train with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -94,9 +95,19 @@ pub struct Config {
     /// Pairs of a training step
     #[arg(long, default_value_t = 64)]
     pub batch_size: usize,
+    /// Stop behind so many epochs without a better validation
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<u64>,
     /// Learning rate
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
+    /// What becomes of the learning rate: constant, cosine (down to nothing at the end of the run), or
+    /// step=GAMMA:EVERY (times GAMMA every so many training steps)
+    #[arg(long, default_value = "constant")]
+    pub schedule: Decay,
+    /// Training steps over which the learning rate rises
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    pub warmup: u64,
     /// Adam's eps, outside the root
     #[arg(long, default_value_t = 1e-8)]
     pub adam_eps: f32,
@@ -136,8 +147,20 @@ pub struct Config {
 }
 
 /// Settings that a resumed run may change; every other one has shaped the weights already.
-const CHANGEABLE: &[&str] =
-    &["data-dir", "adapter", "plan", "threads", "epochs", "max-steps", "checkpoint-steps", "log-steps"];
+const CHANGEABLE: &[&str] = &[
+    "data-dir",
+    "adapter",
+    "plan",
+    "threads",
+    "epochs",
+    "max-steps",
+    "patience",
+    "checkpoint-steps",
+    "log-steps",
+];
+
+/// Those of them that a cosine depends on: it ends with the run's last step.
+const LENGTH: &[&str] = &["epochs", "max-steps"];
 
 impl Default for Config {
     /// The flags' own defaults.
@@ -193,9 +216,11 @@ impl Config {
         let (now, then) = (self.table()?, began.table()?);
         let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
         let show = |table: &toml::Table, key| table.get(key).map_or("not set".into(), |v| v.to_string());
+        let keeps_length = self.schedule == Decay::Cosine;
+        let may_change = |key: &str| CHANGEABLE.contains(&key) && !(keeps_length && LENGTH.contains(&key));
         let changed: Vec<String> = keys
             .into_iter()
-            .filter(|key| now.get(*key) != then.get(*key) && !CHANGEABLE.contains(&key.as_str()))
+            .filter(|key| now.get(*key) != then.get(*key) && !may_change(key))
             .map(|key| format!("--{key} is {} in this run, not {}", show(&then, key), show(&now, key)))
             .collect();
         if changed.is_empty() {
@@ -269,11 +294,13 @@ impl Config {
             ("seed", self.seed),
             ("epochs", self.epochs),
             ("max-steps", self.max_steps.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
+            ("warmup", self.warmup),
             ("checkpoint-steps", self.checkpoint_steps.unwrap_or(1)),
         ] {
             // config.toml, which must repeat the run, has no larger integers.
-            if value > i64::MAX as u64 || (value == 0 && flag != "seed") {
-                let least = u64::from(flag != "seed");
+            let least = u64::from(!["seed", "warmup"].contains(&flag));
+            if value > i64::MAX as u64 || value < least {
                 return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
             }
         }

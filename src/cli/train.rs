@@ -16,7 +16,7 @@ use crate::executor::Executor;
 use crate::plan::{Capacity, NORM_EPS, Plan};
 use crate::report::{self, Report};
 use crate::train::{
-    self, Description, Outcome, Position, RunFolder, Schedule, Summary, Trainer, checkpoint, setup,
+    self, Description, Outcome, Position, Rate, RunFolder, Schedule, Summary, Trainer, checkpoint, setup,
 };
 
 #[derive(Args)]
@@ -86,7 +86,8 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         schedule: Schedule {
             epochs: config.epochs,
             max_steps: config.max_steps,
-            learning_rate: config.lr,
+            rate: Rate { base: config.lr, decay: config.schedule, warmup: config.warmup },
+            patience: config.patience,
             seed: config.seed,
             augment: config.augment,
             checkpoint_steps: config.checkpoint_steps,
@@ -250,6 +251,12 @@ fn announce_end(summary: &Summary, outcome: &Outcome, folder: &Path) {
             "interrupted after step {}; everything is saved, go on with: gpu-siamese train --resume --run-dir {}",
             summary.steps,
             folder.display()
+        ));
+    }
+    if summary.stopped_early {
+        say(format_args!(
+            "stopped early: no better validation since epoch {}, the best of {}",
+            summary.best_epoch, summary.epochs
         ));
     }
     if let Some(test) = &outcome.test {

@@ -200,7 +200,7 @@ fn each_step(
     let parameters = cpu.plan().parameters.iter();
     let names: Vec<String> =
         parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
-    for (step, slot) in epoch::slots(cpu.as_ref(), 0..steps, 0, LEARNING_RATE).into_iter().enumerate() {
+    for (step, slot) in epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE).into_iter().enumerate() {
         let state = setup::read_all(cpu.as_mut(), true)?;
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
@@ -233,7 +233,7 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
     let material = Material::new(250);
     let [mut cpu, mut other] = material.executors(subject, kind, (&smooth(), 1e-4))?;
     let steps = steps(subject, kind);
-    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, LEARNING_RATE);
+    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
     let title = format!("{steps} steps of sn-lenet5, tanh, average, eps 1e-4, {}", kind.name());
     let mut verdict = verdict("free", &title);

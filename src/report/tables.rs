@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Report, THRESHOLD, number};
-use crate::train::EpochMetrics;
+use crate::train::{EpochMetrics, Summary};
 
 /// A command of which no flag is broken at its hyphens.
 fn command(text: &str) -> Markup {
@@ -76,8 +76,16 @@ fn results(report: &Report) -> Vec<Row> {
                 "none".into()
             },
         ),
-        ("Ended", if summary.interrupted { "interrupted" } else { "complete" }.into()),
+        ("Ended", ended(summary).into()),
     ]
+}
+
+fn ended(summary: &Summary) -> &'static str {
+    match (summary.interrupted, summary.stopped_early) {
+        (true, _) => "interrupted",
+        (_, true) => "early: validation did not get better any more",
+        _ => "complete",
+    }
 }
 
 fn circumstances(report: &Report) -> Vec<Row> {

@@ -69,6 +69,7 @@ impl Run {
                 seconds_per_epoch: 7.5,
                 test_seconds: 0.03,
                 interrupted: false,
+                stopped_early: false,
             },
             epochs: (1..=epochs).map(metrics).collect(),
             dataset: Dataset {

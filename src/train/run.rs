@@ -9,6 +9,7 @@ use super::description::Description;
 use super::epoch::{self, Totals};
 use super::folder::{FolderError, Lines, RunFolder};
 use super::position::{Best, Position};
+use super::rate::Rate;
 use super::setup;
 use super::summary::{EpochMetrics, Summary};
 use crate::data::{Augmentation, DataError, Dataset, Pair, Split, pairs};
@@ -21,7 +22,9 @@ pub struct Schedule {
     pub epochs: u64,
     /// Stops after so many training steps, if sooner.
     pub max_steps: Option<u64>,
-    pub learning_rate: f64,
+    pub rate: Rate,
+    /// Stops behind so many epochs in a row without a better validation.
+    pub patience: Option<u64>,
     pub seed: u64,
     /// What happens to training images, never to others.
     pub augment: Option<Augmentation>,
@@ -79,6 +82,8 @@ pub trait Watch {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub interrupted: bool,
+    /// It ended before its last epoch, because validation did not get better any more.
+    pub stopped_early: bool,
     pub position: Position,
     /// Every epoch so far.
     pub epochs: Vec<EpochMetrics>,
@@ -167,6 +172,9 @@ impl Trainer<'_> {
         };
         let mut ahead = None;
         for epoch in self.position.epochs + 1..=last {
+            if self.stalled() {
+                break;
+            }
             let before = self.position.steps - self.position.under_way.steps;
             let left = self.schedule.max_steps.map_or(u64::MAX, |most| most.saturating_sub(before));
             let (drawn, matrices) = ahead.take().unwrap_or_else(|| draw(epoch))?;
@@ -232,19 +240,35 @@ impl Trainer<'_> {
             watch.epoch_ends(&metrics, best);
             epochs.push(metrics);
         }
-        if self.position.best.is_none() {
-            return Ok(Outcome { interrupted: false, position: self.position, epochs, test: None });
-        }
-        match self.test(test, watch)? {
-            Some(test) => {
-                Ok(Outcome { interrupted: false, position: self.position, epochs, test: Some(test) })
-            }
-            None => self.interrupted(epochs),
-        }
+        let test = match self.position.best {
+            Some(_) => match self.test(test, watch)? {
+                Some(test) => Some(test),
+                None => return self.interrupted(epochs),
+            },
+            None => None,
+        };
+        let stopped_early = self.position.epochs < last && self.stalled();
+        Ok(Outcome { interrupted: false, stopped_early, position: self.position, epochs, test })
     }
 
     fn interrupted(self, epochs: Vec<EpochMetrics>) -> Result<Outcome, RunError> {
-        Ok(Outcome { interrupted: true, position: self.position, epochs, test: None })
+        Ok(Outcome { interrupted: true, stopped_early: false, position: self.position, epochs, test: None })
+    }
+
+    /// Whether a new epoch would be one too many without a better validation.
+    fn stalled(&self) -> bool {
+        let epochs = self.position.epochs;
+        let since_best = self.position.best.map_or(0, |best| epochs.saturating_sub(best.epoch));
+        let between_epochs = self.position.under_way.steps == 0;
+        between_epochs && self.schedule.patience.is_some_and(|patience| since_best >= patience)
+    }
+
+    /// Training steps of the whole run, were it not stopped early.
+    fn total_steps(&self) -> u64 {
+        let pairs = 2 * self.split.train.len();
+        let of_an_epoch = (pairs / self.executor.plan().options.batch_size) as u64;
+        let all = self.schedule.epochs.saturating_mul(of_an_epoch);
+        self.schedule.max_steps.map_or(all, |most| most.min(all))
     }
 
     /// Opens the files of lines, cut back to where the run stands, and the epochs so far.
@@ -314,7 +338,8 @@ impl Trainer<'_> {
             None => steps,
         };
         let by_time = self.schedule.checkpoint_steps.is_none();
-        let slots = epoch::slots(self.executor, first..last, before, self.schedule.learning_rate);
+        let (rate, total) = (self.schedule.rate, self.total_steps());
+        let slots = epoch::slots(self.executor, first..last, before, |t| rate.at(t, total));
         let (start, launches) = (Instant::now(), self.executor.launches());
         let (mut bad, mut unwritten, mut end) = (None, None, End::Done);
         let totals = &mut self.position.under_way;
@@ -437,6 +462,7 @@ impl Outcome {
             seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
             test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
             interrupted: self.interrupted,
+            stopped_early: self.stopped_early,
         }
     }
 }

@@ -47,4 +47,6 @@ pub struct Summary {
     pub seconds_per_epoch: f64,
     pub test_seconds: f64,
     pub interrupted: bool,
+    /// Whether `--patience` ended it before its last epoch.
+    pub stopped_early: bool,
 }
