@@ -25,7 +25,7 @@
 //! use gpu_siamese::executor::Executor;
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::{Layout, contrastive::Convention};
-//! use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanKind, PlanOptions, build};
+//! use gpu_siamese::plan::{Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, build};
 //! use gpu_siamese::train::{epoch, setup};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,7 +38,7 @@
 //!     batch_size: 32,
 //!     convention: Convention::Similarity,
 //!     margin: 1.0,
-//!     adam: AdamOptions::default(),
+//!     optimizer: OptimizerOptions::default(),
 //!     augment: false,
 //!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },
 //!     max_binding: usize::MAX / 8,

@@ -7,6 +7,7 @@ mod blocked;
 mod build;
 mod fused;
 pub(crate) mod liveness;
+pub mod optimizer;
 mod phases;
 mod subnet;
 
@@ -14,6 +15,7 @@ use crate::data::Shape;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
 pub use build::{build, build_first};
+pub use optimizer::{AdamOptions, OptimizerOptions, SgdOptions};
 pub use phases::NORM_EPS;
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
@@ -30,6 +32,10 @@ pub struct Slot {
     /// `1 - beta^t` of the optimizer's two moments, from f64.
     pub correction1: f32,
     pub correction2: f32,
+    /// Of gradient descent.
+    pub momentum: f32,
+    /// What a weight decay leaves of the weights: `1 - learning_rate * weight_decay`, from f64.
+    pub shrink: f32,
     pub seed_low: u32,
     pub seed_high: u32,
 }
@@ -132,20 +138,6 @@ pub struct Capacity {
     pub scores: usize,
 }
 
-/// What the optimizer is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamOptions {
-    pub beta1: f64,
-    pub beta2: f64,
-    pub eps: f32,
-}
-
-impl Default for AdamOptions {
-    fn default() -> Self {
-        AdamOptions { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
-    }
-}
-
 /// How a training step is cut into launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanKind {
@@ -176,7 +168,7 @@ pub struct PlanOptions {
     pub batch_size: usize,
     pub convention: crate::ops::contrastive::Convention,
     pub margin: f32,
-    pub adam: AdamOptions,
+    pub optimizer: OptimizerOptions,
     /// Training images are read through affine maps, which come with the pairs.
     pub augment: bool,
     pub capacity: Capacity,
@@ -245,10 +237,11 @@ impl Plan {
 
     /// Names of the tensors that a weights file holds, and with `moments` the optimizer's too.
     pub fn saved(&self, moments: bool) -> Vec<String> {
-        let suffixes: &[&str] = if moments { &["", ".first_moment", ".second_moment"] } else { &[""] };
+        let kept = if moments { self.options.optimizer.kept() } else { &[] };
         let of = |parameter: &Parameter| {
-            let suffixes = if parameter.trainable { suffixes } else { &[""] };
-            suffixes.iter().map(|suffix| format!("{}{suffix}", parameter.name)).collect::<Vec<_>>()
+            let kept = if parameter.trainable { kept } else { &[] };
+            let names = kept.iter().map(|(ending, _)| format!("{}.{ending}", parameter.name));
+            std::iter::once(parameter.name.clone()).chain(names).collect::<Vec<_>>()
         };
         self.parameters.iter().flat_map(of).collect()
     }
@@ -278,15 +271,20 @@ impl Plan {
         &self.buffers[id.0]
     }
 
-    /// Adam's step size and corrections for training step `t`, counted from 1.
-    pub fn adam_slot(&self, t: u64, learning_rate: f64) -> Slot {
-        let adam = &self.options.adam;
-        let correction = |beta: f64| (1.0 - beta.powf(t as f64)) as f32;
-        Slot {
-            learning_rate: learning_rate as f32,
-            correction1: correction(adam.beta1),
-            correction2: correction(adam.beta2),
-            ..Slot::default()
+    /// What the optimizer wants to know of training step `t`, counted from 1.
+    pub fn slot(&self, t: u64, learning_rate: f64) -> Slot {
+        let slot = Slot { learning_rate: learning_rate as f32, ..Slot::default() };
+        match self.options.optimizer {
+            OptimizerOptions::Adam(adam) => {
+                let correction = |beta: f64| (1.0 - beta.powf(t as f64)) as f32;
+                Slot {
+                    correction1: correction(adam.beta1),
+                    correction2: correction(adam.beta2),
+                    shrink: (1.0 - learning_rate * adam.weight_decay) as f32,
+                    ..slot
+                }
+            }
+            OptimizerOptions::Sgd(sgd) => Slot { momentum: sgd.momentum.at(t) as f32, ..slot },
         }
     }
 }

@@ -14,7 +14,7 @@ use gpu_siamese::ops::{
     WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{Phase, Plan, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::plan::{OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build};
 use naga::back;
 
 mod common;
@@ -89,6 +89,7 @@ fn steps_of_plans() -> Vec<Step> {
         PlanOptions { kind: PlanKind::Fused, ..usual },
         PlanOptions { kind: PlanKind::Blocked, ..usual },
         PlanOptions { augment: true, ..usual },
+        PlanOptions { optimizer: OptimizerOptions::Sgd(SgdOptions::default()), ..usual },
     ];
     let plans = variants.map(|options| build(&network, &options).unwrap());
     let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
@@ -166,6 +167,8 @@ fn slot_has_the_same_layout_on_both_sides() {
         ("learning_rate", std::mem::offset_of!(Slot, learning_rate)),
         ("correction1", std::mem::offset_of!(Slot, correction1)),
         ("correction2", std::mem::offset_of!(Slot, correction2)),
+        ("momentum", std::mem::offset_of!(Slot, momentum)),
+        ("shrink", std::mem::offset_of!(Slot, shrink)),
         ("seed_low", std::mem::offset_of!(Slot, seed_low)),
         ("seed_high", std::mem::offset_of!(Slot, seed_high)),
     ];

@@ -14,6 +14,8 @@ use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+use crate::plan::optimizer::{Momentum, Penalty};
+use crate::plan::{AdamOptions, OptimizerOptions, SgdOptions};
 use crate::train::Decay;
 
 /// Which loss to train with.
@@ -47,7 +49,10 @@ impl Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
+    /// Kingma and Ba (2015); with --weight-decay AdamW
     Adam,
+    /// Gradient descent with momentum
+    Sgd,
 }
 
 /// Which plan to run: one kind, or what suits the adapter.
@@ -113,6 +118,16 @@ pub struct Config {
     pub adam_eps: f32,
     #[arg(long, default_value = "adam")]
     pub optimizer: Optimizer,
+    /// Of adam: what the weights of convolutions and dense layers lose each step, times the learning rate
+    /// (AdamW); biases, norms and the head lose nothing
+    #[arg(long, default_value_t = 0.0)]
+    pub weight_decay: f64,
+    /// Of sgd: a number, or FROM..TO:RISE, where RISE is added each training step [default: 0]
+    #[arg(long)]
+    pub momentum: Option<Momentum>,
+    /// Of sgd: so many times a weight is added to its gradient, such as conv=0.02,dense=0.001 [default: 0]
+    #[arg(long, value_name = "LIST")]
+    pub l2: Option<Penalty>,
     /// Loss
     #[arg(long, default_value = "contrastive")]
     pub loss: Loss,
@@ -304,6 +319,23 @@ impl Config {
                 return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
             }
         }
+        if !(0.0..=1e3).contains(&self.weight_decay) {
+            let decay = self.weight_decay;
+            return Err(Failure::Usage(format!("--weight-decay {decay}: must be a number from 0 to 1000")));
+        }
+        let misplaced = match self.optimizer {
+            Optimizer::Adam => [("momentum", self.momentum.is_some()), ("l2", self.l2.is_some())],
+            Optimizer::Sgd => {
+                [("weight-decay", self.weight_decay != 0.0), ("adam-eps", self.adam_eps != 1e-8)]
+            }
+        };
+        if let Some((flag, _)) = misplaced.iter().find(|(_, given)| *given) {
+            let hint = match self.optimizer {
+                Optimizer::Adam => "add --optimizer sgd; adam has --weight-decay",
+                Optimizer::Sgd => "leave it out; sgd has --momentum and --l2",
+            };
+            return Err(Failure::Usage(format!("--{flag} is not of this optimizer: {hint}")));
+        }
         if self.batch_size == 0 || self.batch_size > 1 << 16 {
             let size = self.batch_size;
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));
@@ -313,6 +345,20 @@ impl Config {
 
     pub fn convention(&self) -> Convention {
         self.loss.convention()
+    }
+
+    pub fn optimizer_options(&self) -> OptimizerOptions {
+        match self.optimizer {
+            Optimizer::Adam => OptimizerOptions::Adam(AdamOptions {
+                eps: self.adam_eps,
+                weight_decay: self.weight_decay,
+                ..AdamOptions::default()
+            }),
+            Optimizer::Sgd => OptimizerOptions::Sgd(SgdOptions {
+                momentum: self.momentum.unwrap_or_default(),
+                penalty: self.l2.unwrap_or_default(),
+            }),
+        }
     }
 
     pub fn model_options(&self) -> ModelOptions {

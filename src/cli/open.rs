@@ -11,7 +11,7 @@ use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Choice, Device, Gpu, adapters};
 use crate::model;
 use crate::ops::Layout;
-use crate::plan::{self, AdamOptions, Capacity, Plan, PlanKind, PlanOptions};
+use crate::plan::{self, Capacity, Plan, PlanKind, PlanOptions};
 
 /// The device that a run was given.
 pub enum Target {
@@ -91,7 +91,7 @@ impl Target {
             batch_size: config.batch_size,
             convention: config.convention(),
             margin: config.margin,
-            adam: AdamOptions { eps: config.adam_eps, ..AdamOptions::default() },
+            optimizer: config.optimizer_options(),
             augment: config.augment.is_some(),
             capacity,
             max_binding: self.max_binding(),

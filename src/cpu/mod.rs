@@ -27,6 +27,7 @@ mod reduce;
 mod rows;
 mod schedule;
 mod scratch;
+mod sgd;
 pub mod simd;
 mod threads;
 mod trunk;
@@ -84,6 +85,7 @@ functions! {
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    sgd::Sgd { forward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
 }

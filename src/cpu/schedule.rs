@@ -372,7 +372,7 @@ fn item(step: Step, split: Split) -> Item {
         Split::Whole => None,
         Split::Groups(groups) => (operand.view.layout == Layout::Interleaved || operand.name == "parts")
             .then(|| operand.view.len / groups),
-        Split::Rows(_) if step.op == "adam" => Some(ELEMENTS),
+        Split::Rows(_) if matches!(step.op, "adam" | "sgd") => Some(ELEMENTS),
         Split::Rows(_) => (operand.access == Access::Write).then(|| ROWS * number(&step, "inputs")),
     };
     let portions = step.operands.iter().map(portion).collect();
@@ -397,7 +397,7 @@ fn groups(step: &Step, known: &HashMap<BufferId, usize>) -> Option<usize> {
 fn split(step: &Step, groups: Option<usize>) -> Split {
     match (step.op, step.entry, groups) {
         ("dense", "backward_weight", _) => Split::Rows(number(step, "rows").div_ceil(ROWS)),
-        ("adam", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
+        ("adam" | "sgd", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
         ("gather" | "warp" | "conv2d" | "pool2d" | "activation" | "dense", _, Some(groups)) => {
             Split::Groups(groups)
         }

@@ -19,6 +19,7 @@ pub mod objective;
 pub mod pool2d;
 pub mod reduce;
 pub mod rows;
+pub mod sgd;
 pub mod trunk;
 pub mod warp;
 
@@ -71,6 +72,7 @@ stems! {
     pool2d::Pool2d,
     reduce::Reduce,
     rows::Rows,
+    sgd::Sgd,
     trunk::Trunk,
     warp::Warp,
 }

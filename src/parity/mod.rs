@@ -26,6 +26,7 @@ mod objective;
 mod pool2d;
 mod reduce;
 mod rows;
+mod sgd;
 pub mod subject;
 pub mod trace;
 pub mod training;
@@ -52,6 +53,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         head::cases,
         contrastive::cases,
         adam::cases,
+        sgd::cases,
         reduce::cases,
         rows::cases,
         trunk::cases,

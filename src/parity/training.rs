@@ -20,7 +20,7 @@ use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanKind, PlanOptions, Slot};
+use crate::plan::{self, AdamOptions, Capacity, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, Slot};
 use crate::train::{epoch, setup};
 
 /// Steps of each comparison.
@@ -93,7 +93,7 @@ impl Material {
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,
-            adam: AdamOptions { eps, ..AdamOptions::default() },
+            optimizer: OptimizerOptions::Adam(AdamOptions { eps, ..AdamOptions::default() }),
             augment: false,
             capacity: Capacity {
                 images: self.dataset.len(),
@@ -269,7 +269,7 @@ fn traced(
     let Subject::Gpu(device) = subject else { return Ok(Vec::new()) };
     let (material, max_binding) = (Material::new(12), max_binding(device));
     let plan = material.plan(kind, TRACED_BATCH, model, max_binding, Layout::Plain)?;
-    let slot = Slot { count: TRACED_BATCH as u32, ..plan.adam_slot(1, LEARNING_RATE) };
+    let slot = Slot { count: TRACED_BATCH as u32, ..plan.slot(1, LEARNING_RATE) };
     let mut gpu = Gpu::new(device.clone(), plan)?;
     material.fill(&mut gpu)?;
     let mut verdicts = trace(&mut gpu, slot)?;

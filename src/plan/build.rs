@@ -27,6 +27,9 @@ pub(super) struct Builder<'a> {
     /// Where each parameter stands in the buffers of parameters, gradients and moments, or in the
     /// buffer of state.
     pub(super) offsets: Vec<usize>,
+    /// Stretches of the buffer of parameters, in order: each one's end, and the coefficient that the optimizer
+    /// treats it with.
+    pub(super) stretches: Vec<(usize, f64)>,
     /// Lengths of short-lived tensors; their buffer numbers start behind [`TEMPORARY`].
     pub(super) temporaries: Vec<usize>,
     pub(super) stages: Vec<Stage>,
@@ -45,8 +48,9 @@ pub(super) struct Fixed {
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
     pub(super) gradients: BufferId,
-    pub(super) first_moments: BufferId,
-    pub(super) second_moments: BufferId,
+    /// What the optimizer keeps, in the order of [`OptimizerOptions::kept`]; where that is less, the last one
+    /// stands again.
+    pub(super) kept: [BufferId; 2],
     pub(super) state: BufferId,
     pub(super) history: View,
     pub(super) embeddings: View,
@@ -65,6 +69,7 @@ pub fn build(network: &Network, options: &PlanOptions) -> Result<Plan, PlanError
         tensors: Vec::new(),
         parameters: Vec::new(),
         offsets: Vec::new(),
+        stretches: Vec::new(),
         temporaries: Vec::new(),
         stages: Vec::new(),
     };
@@ -207,16 +212,33 @@ impl Builder<'_> {
         let pairs_matrices = self.options.augment.then(|| self.lone("pairs.matrices", Role::List, &matrices));
         let embed_index = self.lone("embed.index", Role::List, &[capacity.embeddings]);
         let score_index = self.lone("score.index", Role::List, &[capacity.scores, 2]);
+        let optimizer = self.options.optimizer;
+        let coefficient = |position: &usize| optimizer.coefficient(self.parameters[*position].family());
+        // What the optimizer treats alike stands together, so that a launch updates all of it.
+        let mut order: Vec<usize> = (0..self.parameters.len()).collect();
+        order.sort_by(|a, b| coefficient(b).total_cmp(&coefficient(a)));
         let mut ends = [0, 0];
-        for parameter in &self.parameters {
+        self.offsets = vec![0; order.len()];
+        for position in order {
+            let parameter = &self.parameters[position];
             let end = &mut ends[usize::from(!parameter.trainable)];
-            self.offsets.push(*end);
+            self.offsets[position] = *end;
             *end += parameter.len().next_multiple_of(ALIGN);
+            if parameter.trainable {
+                let coefficient = optimizer.coefficient(parameter.family());
+                match self.stretches.last_mut() {
+                    Some((last, of_last)) if *of_last == coefficient => *last = *end,
+                    _ => self.stretches.push((*end, coefficient)),
+                }
+            }
         }
         let parameters = self.buffer("parameters", Role::Parameters, ends[0]);
         let gradients = self.buffer("gradients", Role::Gradients, ends[0]);
-        let first_moments = self.buffer("first_moments", Role::Optimizer, ends[0]);
-        let second_moments = self.buffer("second_moments", Role::Optimizer, ends[0]);
+        let kept: Vec<(&str, BufferId)> = optimizer
+            .kept()
+            .iter()
+            .map(|(ending, name)| (*ending, self.buffer(name, Role::Optimizer, ends[0])))
+            .collect();
         let state = self.buffer("state", Role::State, ends[1]);
         for (parameter, &offset) in self.parameters.iter().zip(&self.offsets) {
             let mut tensor = |suffix: &str, buffer| {
@@ -229,8 +251,7 @@ impl Builder<'_> {
             if parameter.trainable {
                 tensor("", parameters);
                 tensor(".gradient", gradients);
-                tensor(".first_moment", first_moments);
-                tensor(".second_moment", second_moments);
+                kept.iter().for_each(|(ending, buffer)| tensor(&format!(".{ending}"), *buffer));
             } else {
                 tensor("", state);
             }
@@ -243,8 +264,7 @@ impl Builder<'_> {
             score_index,
             parameters,
             gradients,
-            first_moments,
-            second_moments,
+            kept: [kept[0].1, kept[kept.len() - 1].1],
             state,
             history: self.lone("history", Role::Results, &[HISTORY, 2]),
             embeddings: self.lone("embeddings", Role::Results, &[capacity.embeddings, features]),

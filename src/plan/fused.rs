@@ -3,10 +3,10 @@
 //! `trunk.forward`, `objective`, `trunk.backward`, `trunk.update`. Between them the batch must come together:
 //! for the loss, and for the sums over the images. What one launch leaves to the next stays on the device.
 
-use super::PlanError;
 use super::build::{Builder, Fixed, Steps};
 use super::phases::{NORM_EPS, NORM_MOMENTUM, SQUARED_FLOOR};
 use super::subnet::Stage;
+use super::{OptimizerOptions, PlanError};
 use crate::model::{LayerKind, Network};
 use crate::ops::objective::{HeadViews, Objective};
 use crate::ops::rows::Rows;
@@ -58,8 +58,8 @@ impl Builder<'_> {
         let all = |buffer: BufferId| whole(buffer, self.buffers[buffer.0].len);
         let views = UpdateViews {
             parameter: all(fixed.parameters),
-            first_moment: all(fixed.first_moments),
-            second_moment: all(fixed.second_moments),
+            first_moment: all(fixed.kept[0]),
+            second_moment: all(fixed.kept[1]),
         };
         train.add("adam", vec![trunk.update(saved, parts, all(fixed.gradients), &views)]);
 
@@ -125,7 +125,10 @@ impl Builder<'_> {
             let why = "its activations, or its pools, are not all of one kind";
             return Err(unfusable(&network.name, why.into()));
         }
-        let adam = self.options.adam;
+        let adam = match self.options.optimizer {
+            OptimizerOptions::Adam(adam) if adam.weight_decay == 0.0 => adam,
+            _ => return Err(unfusable("the optimizer", "it has Adam without weight decay".into())),
+        };
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
             branches: 2,

@@ -1,7 +1,7 @@
 //! The three phases of a plan: training, embedding, scoring.
 
-use super::PlanError;
 use super::build::{Builder, Fixed, Steps};
+use super::{OptimizerOptions, PlanError};
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::adam::{Adam, AdamViews};
@@ -10,8 +10,9 @@ use crate::ops::contrastive::Contrastive;
 use crate::ops::distance::Distance;
 use crate::ops::head::Head;
 use crate::ops::rows::Rows;
+use crate::ops::sgd::{Sgd, SgdViews};
 use crate::ops::warp::Warp;
-use crate::ops::{Layout, Step, TENSOR_ALIGN as ALIGN, View};
+use crate::ops::{BufferId, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Squared distance below which the gradient is 0 (equation 1 with its clamp).
 pub(super) const SQUARED_FLOOR: f32 = 1e-7;
@@ -79,7 +80,7 @@ impl Builder<'_> {
             steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
             self.backward(&mut steps, fixed, (images, number > 0), &kept, dembedding)?;
         }
-        steps.add("adam", self.adam(fixed));
+        steps.add(self.options.optimizer.name(), self.optimizer(fixed));
         Ok(steps.0)
     }
 
@@ -152,32 +153,44 @@ impl Builder<'_> {
         }
     }
 
-    /// All parameters in one launch, or as few as a binding allows.
-    fn adam(&self, fixed: &Fixed) -> Vec<Step> {
-        let adam = self.options.adam;
-        let total = self.buffers[fixed.parameters.0].len;
-        let window = (self.options.max_binding / 4 / ALIGN * ALIGN).max(ALIGN);
-        (0..total)
-            .step_by(window)
-            .map(|offset| {
-                let count = window.min(total - offset);
+    /// A launch for all parameters that the optimizer treats alike, or as few as a binding allows.
+    fn optimizer(&self, fixed: &Fixed) -> Vec<Step> {
+        let most = (self.options.max_binding / 4 / ALIGN * ALIGN).max(ALIGN);
+        let mut launches = Vec::new();
+        let mut start = 0;
+        for &(end, coefficient) in &self.stretches {
+            for offset in (start..end).step_by(most) {
+                let count = most.min(end - offset);
                 let view = |buffer| View::plain(buffer, offset, count);
-                Adam {
-                    count: count as u32,
-                    beta1: adam.beta1 as f32,
-                    rest1: (1.0 - adam.beta1) as f32,
-                    beta2: adam.beta2 as f32,
-                    rest2: (1.0 - adam.beta2) as f32,
-                    eps: adam.eps,
-                }
-                .forward(&AdamViews {
-                    gradient: view(fixed.gradients),
-                    parameter: view(fixed.parameters),
-                    first_moment: view(fixed.first_moments),
-                    second_moment: view(fixed.second_moments),
-                })
-            })
-            .collect()
+                launches.push(self.update(fixed, count, coefficient, view));
+            }
+            start = end;
+        }
+        launches
+    }
+
+    fn update(&self, fixed: &Fixed, count: usize, coefficient: f64, view: impl Fn(BufferId) -> View) -> Step {
+        let (gradient, parameter) = (view(fixed.gradients), view(fixed.parameters));
+        let [first, second] = fixed.kept.map(view);
+        match self.options.optimizer {
+            OptimizerOptions::Adam(adam) => Adam {
+                count: count as u32,
+                beta1: adam.beta1 as f32,
+                rest1: (1.0 - adam.beta1) as f32,
+                beta2: adam.beta2 as f32,
+                rest2: (1.0 - adam.beta2) as f32,
+                eps: adam.eps,
+                decays: coefficient != 0.0,
+            }
+            .forward(&AdamViews {
+                gradient,
+                parameter,
+                first_moment: first,
+                second_moment: second,
+            }),
+            OptimizerOptions::Sgd(_) => Sgd { count: count as u32, penalty: coefficient as f32 }
+                .forward(&SgdViews { gradient, parameter, velocity: first }),
+        }
     }
 
     pub(super) fn embed_steps(

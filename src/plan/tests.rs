@@ -2,7 +2,8 @@ use super::*;
 use crate::model::{Comparison, LayerKind, ModelOptions, Network, network};
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
-use crate::ops::{Access, contrastive::Convention};
+use crate::ops::{Access, Constant, contrastive::Convention};
+use crate::plan::optimizer::Family;
 
 const SPLITTABLE: [PlanKind; 2] = [PlanKind::Unfused, PlanKind::Blocked];
 
@@ -16,7 +17,7 @@ fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,
-        adam: AdamOptions::default(),
+        optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
         max_binding,
@@ -134,6 +135,52 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
         build_first(&good, &kinds, |kind| options(kind, 64, max_binding, Layout::Plain)).unwrap().options.kind
     };
     assert_eq!((auto(1 << 20), auto(1 << 27)), (PlanKind::Unfused, PlanKind::Fused));
+}
+
+#[test]
+fn what_an_optimizer_treats_alike_is_one_launch() {
+    let network = lenet(1, 28, &ModelOptions::default());
+    let usual = options(PlanKind::Unfused, 9, 1 << 27, Layout::Plain);
+    let decay = OptimizerOptions::Adam(AdamOptions { weight_decay: 0.1, ..AdamOptions::default() });
+    let sgd = |penalty: &str| {
+        OptimizerOptions::Sgd(SgdOptions {
+            momentum: "0.9".parse().unwrap(),
+            penalty: penalty.parse().unwrap(),
+        })
+    };
+    // Tensors start at multiples of 64 elements.
+    for (optimizer, launches) in [
+        (OptimizerOptions::default(), vec![(61_376, false)]),
+        (decay, vec![(60_736, true), (640, false)]),
+        (sgd("conv=0,dense=0"), vec![(61_376, false)]),
+        (sgd("conv=0.02"), vec![(2_624, true), (58_752, false)]),
+        (sgd("conv=0.02,dense=0.1"), vec![(58_112, true), (2_624, true), (640, false)]),
+    ] {
+        let plan = build(&network, &PlanOptions { optimizer, ..usual }).unwrap();
+        let steps = plan.train.iter().filter(|step| ["adam", "sgd"].contains(&step.op));
+        let found: Vec<(usize, bool)> = steps
+            .map(|step| {
+                let coefficient = |(name, value): &(&str, Constant)| match (*name, value) {
+                    ("decays", Constant::Bool(decays)) => Some(*decays),
+                    ("penalty", Constant::F32(penalty)) => Some(*penalty > 0.0),
+                    _ => None,
+                };
+                let treated = step.constants.iter().find_map(coefficient).unwrap();
+                (step.operand("parameter").unwrap().view.len, treated)
+            })
+            .collect();
+        assert_eq!(found, launches, "{optimizer:?}");
+        let weights = ["conv1.weight", "conv2.weight", "fc1.weight", "fc2.weight"];
+        for parameter in plan.parameters.iter().filter(|parameter| parameter.trainable) {
+            let weight = weights.contains(&parameter.name.as_str());
+            assert_eq!(parameter.family() != Family::Other, weight, "{}", parameter.name);
+        }
+        let kept = plan.saved(true).len() - plan.parameters.len();
+        assert_eq!(kept, 12 * optimizer.kept().len());
+        nothing_is_overwritten(&plan);
+    }
+    let fused = PlanOptions { optimizer: decay, kind: PlanKind::Fused, ..usual };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
 }
 
 /// Training images alone are augmented, and a plan without that knows nothing of it.

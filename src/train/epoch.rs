@@ -48,7 +48,7 @@ pub fn slots(
     steps
         .map(|step| {
             let t = before + step as u64 + 1;
-            Slot { first: (step * batch) as u32, count: batch as u32, ..plan.adam_slot(t, rate(t)) }
+            Slot { first: (step * batch) as u32, count: batch as u32, ..plan.slot(t, rate(t)) }
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    AdamOptions, Buffer, Capacity, Plan, PlanKind, PlanOptions, Role, Slot, build, from_plain, to_plain,
+    Buffer, Capacity, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build, from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -183,7 +183,7 @@ pub fn sn_lenet5_as(
         batch_size,
         convention,
         margin: 1.0,
-        adam: AdamOptions { eps: 1e-8, ..AdamOptions::default() },
+        optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: 2 * pairs, pairs, embeddings: 1, scores: 1 },
         max_binding,
@@ -208,7 +208,7 @@ pub fn plan_for(
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,
-        adam: AdamOptions::default(),
+        optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity {
             images: dataset.len(),

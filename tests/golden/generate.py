@@ -246,7 +246,8 @@ for convention in "similarity", "distance":
         contrastive(convention, margin)
 
 
-def adam(eps, steps=5, count=13):
+def adam(eps, weight_decay=0.0, steps=5, count=13):
+    case = f"eps_{eps:g}" + (f"_decay_{weight_decay:g}" if weight_decay else "")
     rng = source("adam", eps)
     parameter, learning_rates = normal(rng, count), exact([1e-3, 1e-3, 5e-4, 2e-3, 1e-3])
     scale = 10.0 ** rng.uniform(-6, 1, count)  # from far below to far above eps = 1e-4
@@ -255,20 +256,44 @@ def adam(eps, steps=5, count=13):
     per_step[0, 1] = per_step[2, 2] = per_step[4, 3] = 0
     stored = exact(per_step)
     p = parameter.detach().clone()
-    optimizer = torch.optim.Adam([p], betas=(0.9, 0.999), eps=eps)
+    optimizer = torch.optim.AdamW([p], betas=(0.9, 0.999), eps=eps, weight_decay=weight_decay)
     for gradient, rate in zip(stored.detach(), learning_rates.tolist()):
         p.grad = gradient
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
     state, zeros = optimizer.state[p], torch.zeros_like(p)
-    attributes = {"count": count, "beta1": 0.9, "beta2": 0.999, "eps": eps, "steps": steps}
-    add("adam", f"eps_{eps:g}", attributes, parameter=parameter, first_moment=zeros,
+    attributes = {"count": count, "beta1": 0.9, "beta2": 0.999, "eps": eps,
+                  "weight_decay": weight_decay, "steps": steps}
+    add("adam", case, attributes, parameter=parameter, first_moment=zeros,
         second_moment=zeros, gradients=stored, learning_rates=learning_rates, parameter_after=p,
         first_moment_after=state["exp_avg"], second_moment_after=state["exp_avg_sq"])
 
 
 adam(1e-8)
 adam(1e-4)
+adam(1e-8, weight_decay=10)
+
+
+def sgd(momentum, penalty, rate=0.0625, steps=5, count=13):
+    case = f"momentum_{momentum:g}_penalty_{penalty:g}"
+    rng = source("sgd", case)
+    parameter, gradients = normal(rng, count), normal(rng, steps, count)
+    p = parameter.detach().clone()
+    optimizer = torch.optim.SGD([p], lr=rate, momentum=momentum, weight_decay=penalty)
+    for gradient in gradients.detach():
+        p.grad = gradient
+        optimizer.step()
+    # PyTorch keeps a sum of gradients, which at one rate is the velocity over minus that rate. Without momentum
+    # it keeps nothing: the last step is what the last gradient says.
+    buffer = optimizer.state[p].get("momentum_buffer")
+    attributes = {"count": count, "momentum": momentum, "penalty": penalty, "rate": rate, "steps": steps}
+    kept = {} if buffer is None else {"velocity_after": -rate * buffer}
+    add("sgd", case, attributes, parameter=parameter, gradients=gradients, parameter_after=p, **kept)
+
+
+sgd(0.0, 0.0)
+sgd(0.5, 0.0)
+sgd(0.875, 0.25)
 
 
 def warp(case, images, channels, height, width):

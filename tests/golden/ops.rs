@@ -26,6 +26,7 @@ use gpu_siamese::ops::distance::Distance;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
+use gpu_siamese::ops::sgd::{Sgd, SgdViews};
 use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::ops::{INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
@@ -300,6 +301,7 @@ fn contrastive<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
 fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     let (beta1, beta2): (f64, f64) = (case.attribute("beta1"), case.attribute("beta2"));
     let (count, steps) = (case.number("count"), case.number("steps"));
+    let weight_decay: f64 = case.attribute("weight_decay");
     let adam = Adam {
         count,
         beta1: beta1 as f32,
@@ -307,6 +309,7 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
         beta2: beta2 as f32,
         rest2: (1.0 - beta2) as f32,
         eps: case.attribute("eps"),
+        decays: weight_decay != 0.0,
     };
     let [parameter, first_moment, second_moment] =
         ["parameter", "first_moment", "second_moment"].map(|name| bench.input(&case.input(name)));
@@ -318,6 +321,7 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
             learning_rate: rate as f32,
             correction1: correction(beta1),
             correction2: correction(beta2),
+            shrink: (1.0 - rate * weight_decay) as f32,
             ..Slot::default()
         };
         let gradient = bench.input(gradient);
@@ -334,12 +338,39 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     // A step's size is at most its rate (at most 2e-3, in all 5.5e-3) times sqrt(5): that bounds a
     // gradient against the root of the second moment. Errors in that: 6 and 1 above; half of 6 and
     // of 1, and 1 for eps, below; 1 for the rate. 5.5e-3 * sqrt(5) * 12.5 = 0.15, absolute.
+    // What a decay keeps has an error of its own in each step, relative to parameters below 3.
+    let of_parameter = if adam.decays { 0.15 + 3.0 * f64::from(steps) } else { 0.15 };
+    assert!(case.input("parameter").iter().all(|value| value.abs() < 3.0));
     let ones = Scale::Given(vec![1.0; count as usize]);
     vec![
-        Found { sensitivity: 0.15, ..found("parameter_after", bench.read(parameter), ones) },
+        Found { sensitivity: of_parameter, ..found("parameter_after", bench.read(parameter), ones) },
         Found { sensitivity: 6.0, ..found("first_moment_after", bench.read(first_moment), first_scale) },
         Found { sensitivity: 6.0, ..found("second_moment_after", bench.read(second_moment), Element) },
     ]
+}
+
+fn sgd<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let (count, steps) = (case.number("count"), case.number("steps"));
+    // All exact in f32.
+    let sgd = Sgd { count, penalty: case.attribute("penalty") };
+    bench.slot = Slot {
+        learning_rate: case.attribute("rate"),
+        momentum: case.attribute("momentum"),
+        ..Slot::default()
+    };
+    let (parameter, velocity) =
+        (bench.input(&case.input("parameter")), bench.input(&vec![0.0; count as usize]));
+    let gradients = case.input("gradients");
+    assert_eq!(gradients.len(), (count * steps) as usize);
+    for gradient in gradients.chunks_exact(count as usize) {
+        let gradient = bench.input(gradient);
+        bench.run(&sgd.forward(&SgdViews { gradient, parameter, velocity }));
+    }
+    let mut results = vec![found("parameter_after", bench.read(parameter), Largest)];
+    if case.tensors.contains_key("velocity_after") {
+        results.push(found("velocity_after", bench.read(velocity), Largest));
+    }
+    results
 }
 
 fn warp<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
@@ -390,6 +421,7 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
             "adam" => adam(case, &mut bench),
+            "sgd" => sgd(case, &mut bench),
             "warp" => warp(case, &mut bench),
             op => panic!("nothing checks {op}"),
         };
