@@ -15,7 +15,7 @@ use gpu_siamese::eval;
 use gpu_siamese::executor::Executor;
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::{Layout, contrastive::Convention};
-use gpu_siamese::plan::{Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build};
 use gpu_siamese::train::setup;
 
 const PAIRS: usize = 64;
@@ -90,6 +90,7 @@ fn main() -> Result<(), Failure> {
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
     let options = PlanOptions {
         kind: PlanKind::Unfused,
+        batch: BatchLayout::Pairs,
         batch_size: PAIRS,
         convention: Convention::Similarity,
         margin: 1.0,

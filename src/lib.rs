@@ -25,7 +25,7 @@
 //! use gpu_siamese::executor::Executor;
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::{Layout, contrastive::Convention};
-//! use gpu_siamese::plan::{Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, build};
+//! use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, build};
 //! use gpu_siamese::train::{epoch, setup};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,6 +35,7 @@
 //! let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
 //! let plan = build(&network, &PlanOptions {
 //!     kind: PlanKind::Unfused,
+//!     batch: BatchLayout::Pairs,
 //!     batch_size: 32,
 //!     convention: Convention::Similarity,
 //!     margin: 1.0,

@@ -131,11 +131,30 @@ pub const HISTORY: usize = 256;
 pub struct Capacity {
     /// Images of the data set.
     pub images: usize,
-    /// Training pairs of an epoch.
+    /// Training pairs, or labelled images, of an epoch.
     pub pairs: usize,
     /// Images embedded, and pairs scored, at a time.
     pub embeddings: usize,
     pub scores: usize,
+}
+
+/// What a batch is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchLayout {
+    /// Pairs of images, all first ones before all second ones, and whether each is of one class.
+    Pairs,
+    /// Images, each with its class: the subnet's outputs are logits.
+    Labelled,
+}
+
+impl BatchLayout {
+    /// Images of an entry.
+    pub fn branches(self) -> usize {
+        match self {
+            BatchLayout::Pairs => 2,
+            BatchLayout::Labelled => 1,
+        }
+    }
 }
 
 /// How a training step is cut into launches.
@@ -164,7 +183,8 @@ impl PlanKind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlanOptions {
     pub kind: PlanKind,
-    /// Pairs of a training step.
+    pub batch: BatchLayout,
+    /// Pairs, or images, of a training step.
     pub batch_size: usize,
     pub convention: crate::ops::contrastive::Convention,
     pub margin: f32,
@@ -195,7 +215,7 @@ pub enum PlanError {
     Layer { layer: String, input: Shape, why: String },
     #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
     Unfusable { what: String, why: String },
-    #[error("a batch of {pairs} pairs is too small: {why}")]
+    #[error("a batch of {pairs} is too small: {why}")]
     Batch { pairs: usize, why: &'static str },
 }
 
@@ -221,6 +241,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Names of the lists that training reads: images, what is known of them, and how they are distorted.
+    pub const PAIRS: [&str; 3] = ["pairs.index", "pairs.same", "pairs.matrices"];
+    pub const LABELLED: [&str; 3] = ["images.index", "images.label", "images.matrices"];
+
+    /// Those of this plan.
+    pub fn lists(&self) -> [&'static str; 3] {
+        lists(self.options.batch)
+    }
+
     pub fn steps(&self, phase: Phase) -> &[Step] {
         match phase {
             Phase::Train => &self.train,
@@ -286,6 +315,13 @@ impl Plan {
             }
             OptimizerOptions::Sgd(sgd) => Slot { momentum: sgd.momentum.at(t) as f32, ..slot },
         }
+    }
+}
+
+fn lists(batch: BatchLayout) -> [&'static str; 3] {
+    match batch {
+        BatchLayout::Pairs => Plan::PAIRS,
+        BatchLayout::Labelled => Plan::LABELLED,
     }
 }
 

@@ -14,7 +14,9 @@ use gpu_siamese::ops::{
     WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build};
+use gpu_siamese::plan::{
+    BatchLayout, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build,
+};
 use naga::back;
 
 mod common;
@@ -74,7 +76,7 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
 /// Steps of the main job's plans, of every kind and with every option that brings ops of its own.
 fn steps_of_plans() -> Vec<Step> {
     let input = Shape { channels: 1, height: 28, width: 28 };
-    let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+    let siamese = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
     let usual = common::sn_lenet5_as(
         PlanKind::Unfused,
         &ModelOptions::default(),
@@ -91,7 +93,10 @@ fn steps_of_plans() -> Vec<Step> {
         PlanOptions { augment: true, ..usual },
         PlanOptions { optimizer: OptimizerOptions::Sgd(SgdOptions::default()), ..usual },
     ];
-    let plans = variants.map(|options| build(&network, &options).unwrap());
+    let plans = variants.map(|options| build(&siamese, &options).unwrap());
+    let classifier = network("lenet5", input, &ModelOptions::default()).unwrap();
+    let labelled = PlanOptions { batch: BatchLayout::Labelled, ..usual };
+    let plans: Vec<Plan> = plans.into_iter().chain(build(&classifier, &labelled)).collect();
     let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
     plans.iter().flat_map(phases).flatten().collect()
 }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::data::Augmentation;
-use crate::model::{Comparison, ModelOptions};
+use crate::model::{self, Comparison, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
-use crate::plan::{AdamOptions, OptimizerOptions, SgdOptions};
+use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
 use crate::train::Decay;
 
 /// Which loss to train with.
@@ -73,7 +73,7 @@ pub enum PlanChoice {
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// Network to train
+    /// Network to train: sn-lenet5, or lenet5, a classifier
     #[arg(long, default_value = "sn-lenet5")]
     pub model: String,
     /// Data set: glyphs (made from the seed), mnist, fashion-mnist
@@ -97,7 +97,7 @@ pub struct Config {
     /// Stop after so many training steps
     #[arg(long)]
     pub max_steps: Option<u64>,
-    /// Pairs of a training step
+    /// Pairs, or a classifier's images, of a training step
     #[arg(long, default_value_t = 64)]
     pub batch_size: usize,
     /// Stop behind so many epochs without a better validation
@@ -128,7 +128,7 @@ pub struct Config {
     /// Of sgd: so many times a weight is added to its gradient, such as conv=0.02,dense=0.001 [default: 0]
     #[arg(long, value_name = "LIST")]
     pub l2: Option<Penalty>,
-    /// Loss
+    /// Loss of pairs; a classifier has its own, the cross-entropy of classes
     #[arg(long, default_value = "contrastive")]
     pub loss: Loss,
     /// Margin of the loss
@@ -343,6 +343,10 @@ impl Config {
         Ok(())
     }
 
+    pub fn batch(&self) -> BatchLayout {
+        if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
+    }
+
     pub fn convention(&self) -> Convention {
         self.loss.convention()
     }
@@ -367,6 +371,7 @@ impl Config {
             activation: self.activation,
             pool: self.pool,
             comparison: Comparison { distance: self.distance, head },
+            ..ModelOptions::default()
         }
     }
 }

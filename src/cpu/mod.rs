@@ -29,6 +29,7 @@ mod schedule;
 mod scratch;
 mod sgd;
 pub mod simd;
+mod softmax_cross_entropy;
 mod threads;
 mod trunk;
 mod warp;
@@ -86,6 +87,7 @@ functions! {
     reduce::Reduce { forward }
     rows::Rows { load, store }
     sgd::Sgd { forward }
+    softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
 }

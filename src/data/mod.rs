@@ -7,6 +7,7 @@
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
 //! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
+//! | [`labelled`] | the images of an epoch, each with its class |
 //! | [`pair_list`] | pairs that a user lists in a CSV file |
 //! | [`picture`] | picture files of any common format and size |
 //! | [`mod@split`] | which images train, validate and test |
@@ -24,6 +25,7 @@ pub mod augment;
 pub mod error;
 pub mod glyphs;
 pub mod idx;
+pub mod labelled;
 pub mod pair_list;
 pub mod pairs;
 pub mod picture;

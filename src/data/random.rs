@@ -37,6 +37,8 @@ pub enum Stream {
     GlyphImages = 11,
     /// Inputs of parity cases; coordinates (tensor, 0), the case as seed.
     Parity = 12,
+    /// Order of the training images of a classifier; coordinates (epoch, 0).
+    ImageOrder = 20,
 }
 
 /// A generator of random words and what is made of them.

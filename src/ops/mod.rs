@@ -20,6 +20,7 @@ pub mod pool2d;
 pub mod reduce;
 pub mod rows;
 pub mod sgd;
+pub mod softmax_cross_entropy;
 pub mod trunk;
 pub mod warp;
 
@@ -73,6 +74,7 @@ stems! {
     reduce::Reduce,
     rows::Rows,
     sgd::Sgd,
+    softmax_cross_entropy::SoftmaxCrossEntropy,
     trunk::Trunk,
     warp::Warp,
 }

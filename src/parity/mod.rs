@@ -27,6 +27,7 @@ mod pool2d;
 mod reduce;
 mod rows;
 mod sgd;
+mod softmax_cross_entropy;
 pub mod subject;
 pub mod trace;
 pub mod training;
@@ -52,6 +53,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         distance::cases,
         head::cases,
         contrastive::cases,
+        softmax_cross_entropy::cases,
         adam::cases,
         sgd::cases,
         reduce::cases,

@@ -20,7 +20,9 @@ use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{self, AdamOptions, Capacity, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, Slot};
+use crate::plan::{
+    self, AdamOptions, BatchLayout, Capacity, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, Slot,
+};
 use crate::train::{epoch, setup};
 
 /// Steps of each comparison.
@@ -90,6 +92,7 @@ impl Material {
             .map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
             kind,
+            batch: BatchLayout::Pairs,
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,

@@ -7,8 +7,8 @@
 
 use super::subnet::Stage;
 use super::{
-    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
-    liveness,
+    BatchLayout, Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role,
+    Tensor, lists, liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
@@ -40,10 +40,11 @@ const TEMPORARY: usize = 1 << 20;
 
 #[derive(Clone, Copy)]
 pub(super) struct Fixed {
-    pub(super) pairs_index: View,
-    pub(super) pairs_same: View,
+    /// Entries of the batches, and what is known of them.
+    pub(super) train_index: View,
+    pub(super) train_labels: View,
     /// Affine maps of the training images, where they are augmented.
-    pub(super) pairs_matrices: Option<View>,
+    pub(super) train_matrices: Option<View>,
     pub(super) embed_index: View,
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
@@ -125,17 +126,21 @@ impl Builder<'_> {
             PlanKind::Unfused | PlanKind::Fused => largest,
             PlanKind::Blocked => largest.max(self.largest_blocked()),
         };
-        let images = options.max_binding / (4 * largest);
-        if images < 2 {
-            let needed = 2 * 4 * largest;
-            return Err(self.too_large("the activations of one pair", needed));
+        let (images, branches) = (options.max_binding / (4 * largest), options.batch.branches());
+        if images < branches {
+            let needed = branches * 4 * largest;
+            return Err(self.too_large("the activations of a pair, or an image,", needed));
         }
-        let piece = options.batch_size.min(images / 2);
-        let embed_batch = (2 * options.batch_size).min(images);
+        let piece = options.batch_size.min(images / branches);
+        let embed_batch = (branches * options.batch_size).min(images);
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
         let [mut train, mut embed] = match options.kind {
+            PlanKind::Unfused | PlanKind::Blocked if options.batch == BatchLayout::Labelled => [
+                self.classify_steps(network, &windows, &fixed, piece, features)?,
+                self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
+            ],
             PlanKind::Unfused | PlanKind::Blocked => [
                 self.train_steps(network, &windows, &fixed, piece, features)?,
                 self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
@@ -151,7 +156,11 @@ impl Builder<'_> {
                 }
             }
         };
-        let mut score = self.score_steps(network, &fixed, score_batch, features);
+        let mut score = match options.batch {
+            BatchLayout::Pairs => self.score_steps(network, &fixed, score_batch, features),
+            // Embeddings are logits, and the host reads those.
+            BatchLayout::Labelled => Vec::new(),
+        };
         self.share_memory([&mut train, &mut embed, &mut score]);
         self.check(&[&train, &embed, &score])?;
         Ok(Plan {
@@ -206,10 +215,12 @@ impl Builder<'_> {
 
     fn fixed_buffers(&mut self, features: usize) -> Fixed {
         let capacity = self.options.capacity;
-        let pairs_index = self.lone("pairs.index", Role::List, &[capacity.pairs, 2]);
-        let pairs_same = self.lone("pairs.same", Role::List, &[capacity.pairs]);
-        let matrices = [capacity.pairs, 2, MATRIX];
-        let pairs_matrices = self.options.augment.then(|| self.lone("pairs.matrices", Role::List, &matrices));
+        let branches = self.options.batch.branches();
+        let [index, labels, matrices] = lists(self.options.batch);
+        let train_index = self.lone(index, Role::List, &[capacity.pairs, branches]);
+        let train_labels = self.lone(labels, Role::List, &[capacity.pairs]);
+        let shape = [capacity.pairs, branches, MATRIX];
+        let train_matrices = self.options.augment.then(|| self.lone(matrices, Role::List, &shape));
         let embed_index = self.lone("embed.index", Role::List, &[capacity.embeddings]);
         let score_index = self.lone("score.index", Role::List, &[capacity.scores, 2]);
         let optimizer = self.options.optimizer;
@@ -257,9 +268,9 @@ impl Builder<'_> {
             }
         }
         Fixed {
-            pairs_index,
-            pairs_same,
-            pairs_matrices,
+            train_index,
+            train_labels,
+            train_matrices,
             embed_index,
             score_index,
             parameters,

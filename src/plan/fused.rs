@@ -6,7 +6,7 @@
 use super::build::{Builder, Fixed, Steps};
 use super::phases::{NORM_EPS, NORM_MOMENTUM, SQUARED_FLOOR};
 use super::subnet::Stage;
-use super::{OptimizerOptions, PlanError};
+use super::{BatchLayout, OptimizerOptions, PlanError};
 use crate::model::{LayerKind, Network};
 use crate::ops::objective::{HeadViews, Objective};
 use crate::ops::rows::Rows;
@@ -27,6 +27,10 @@ impl Builder<'_> {
             let why = "its kernels read images as they are stored".into();
             return Err(PlanError::Unfusable { what: "augmentation".into(), why });
         }
+        if self.options.batch != BatchLayout::Pairs {
+            let why = "its loss is that of pairs".into();
+            return Err(PlanError::Unfusable { what: network.name.clone(), why });
+        }
         let trunk = self.trunk(network)?;
         let [(data, ..)] = windows else {
             let why = format!("it takes {} bindings, not one", windows.len());
@@ -43,12 +47,12 @@ impl Builder<'_> {
         let compared = temporary(2, pairs);
         let parts = temporary(images, layout.parts);
         let mut train = Steps::default();
-        let forward = trunk.forward(*data, fixed.pairs_index, parameters, saved, embedding);
+        let forward = trunk.forward(*data, fixed.train_index, parameters, saved, embedding);
         train.add("trunk", vec![forward]);
         train.add("objective", vec![self.objective(network, fixed, embedding, compared)]);
         let inputs = BackwardViews {
             data: *data,
-            index: fixed.pairs_index,
+            index: fixed.train_index,
             parameters,
             kept: saved,
             embedded: embedding,
@@ -86,7 +90,7 @@ impl Builder<'_> {
             momentum: NORM_MOMENTUM,
         };
         if !network.comparison.head {
-            return objective.without_head(embedded, fixed.pairs_same, fixed.history, compared);
+            return objective.without_head(embedded, fixed.train_labels, fixed.history, compared);
         }
         let scalars = |first: &str, count, buffer| {
             View::plain(buffer, self.named(first, buffer).offset, Objective::scalars_len(count))
@@ -96,7 +100,7 @@ impl Builder<'_> {
             dhead: scalars("head.norm.weight", 4, fixed.gradients),
             running: scalars("head.norm.running_mean", 2, fixed.state),
         };
-        objective.with_head(embedded, fixed.pairs_same, &views, fixed.history, compared)
+        objective.with_head(embedded, fixed.train_labels, &views, fixed.history, compared)
     }
 
     /// The network as a trunk, if it is one.

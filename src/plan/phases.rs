@@ -11,6 +11,7 @@ use crate::ops::distance::Distance;
 use crate::ops::head::Head;
 use crate::ops::rows::Rows;
 use crate::ops::sgd::{Sgd, SgdViews};
+use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::warp::Warp;
 use crate::ops::{BufferId, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
@@ -65,7 +66,7 @@ impl Builder<'_> {
             let images = 2 * count;
             let x = self.activation(images, network.input.len());
             let place = (2, first, images);
-            let list = (fixed.pairs_index, fixed.pairs_matrices);
+            let list = (fixed.train_index, fixed.train_matrices);
             steps.add("input", Self::gather(windows, network.input, place, list, x));
             let kept = self.forward(&mut steps, fixed, images, x)?;
             let distance = distance(network, count, features, first);
@@ -79,6 +80,43 @@ impl Builder<'_> {
             let dembedding = self.activation(images, features);
             steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
             self.backward(&mut steps, fixed, (images, number > 0), &kept, dembedding)?;
+        }
+        steps.add(self.options.optimizer.name(), self.optimizer(fixed));
+        Ok(steps.0)
+    }
+
+    /// A training step on images with classes: the subnet's outputs are logits.
+    pub(super) fn classify_steps(
+        &mut self,
+        network: &Network,
+        windows: &[(View, usize, usize)],
+        fixed: &Fixed,
+        piece: usize,
+        classes: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let batch = self.options.batch_size;
+        let mut steps = Steps::default();
+        for first in (0..batch).step_by(piece) {
+            let (images, later) = (piece.min(batch - first), first > 0);
+            let x = self.activation(images, network.input.len());
+            let list = (fixed.train_index, fixed.train_matrices);
+            steps.add("input", Self::gather(windows, network.input, (1, first, images), list, x));
+            let kept = self.forward(&mut steps, fixed, images, x)?;
+            let (logits, dlogits) = (kept.embedding(), self.activation(images, classes));
+            let loss = SoftmaxCrossEntropy {
+                images: images as u32,
+                classes: classes as u32,
+                first: first as u32,
+                accumulate: later,
+            };
+            steps.add(
+                "loss",
+                vec![
+                    loss.forward(logits, fixed.train_labels, fixed.history),
+                    loss.backward(logits, fixed.train_labels, dlogits),
+                ],
+            );
+            self.backward(&mut steps, fixed, (images, later), &kept, dlogits)?;
         }
         steps.add(self.options.optimizer.name(), self.optimizer(fixed));
         Ok(steps.0)
@@ -103,8 +141,8 @@ impl Builder<'_> {
             steps.add(
                 "loss",
                 vec![
-                    loss.forward(distances, fixed.pairs_same, fixed.history),
-                    loss.backward(distances, fixed.pairs_same, ddistances),
+                    loss.forward(distances, fixed.train_labels, fixed.history),
+                    loss.backward(distances, fixed.train_labels, ddistances),
                 ],
             );
             return ddistances;
@@ -123,8 +161,8 @@ impl Builder<'_> {
         steps.add(
             "loss",
             vec![
-                loss.forward(similarities, fixed.pairs_same, fixed.history),
-                loss.backward(similarities, fixed.pairs_same, dsimilarities),
+                loss.forward(similarities, fixed.train_labels, fixed.history),
+                loss.backward(similarities, fixed.train_labels, dsimilarities),
             ],
         );
         steps.add(

@@ -14,6 +14,7 @@ fn lenet(channels: usize, side: usize, options: &ModelOptions) -> Network {
 fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout) -> PlanOptions {
     PlanOptions {
         kind,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,
@@ -269,4 +270,32 @@ fn odd_layers_of_a_blocked_plan_are_unfused() {
         (layers(&odd, "dense_blocked"), layers(&odd, "dense")),
         (vec![], vec!["fc1".into(), "fc2".into()])
     );
+}
+
+#[test]
+fn a_classifier_reads_labels_and_writes_logits() {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let network = network("lenet5", input, &ModelOptions { classes: 7, ..ModelOptions::default() }).unwrap();
+    for kind in SPLITTABLE {
+        let usual = PlanOptions { batch: BatchLayout::Labelled, ..options(kind, 9, 1 << 27, Layout::Plain) };
+        let whole = build(&network, &usual).unwrap();
+        assert_eq!((whole.features, whole.state(), whole.has_head), (7, 0, false));
+        assert_eq!(whole.trainable(), 60_856 + 7 * 85);
+        assert_eq!(whole.tensor("images.index").unwrap().shape, [18, 1]);
+        assert!(whole.tensor("pairs.index").is_none() && whole.score.is_empty());
+        let pieces = build(&network, &PlanOptions { max_binding: 64 << 10, ..usual }).unwrap();
+        for (plan, several) in [(&whole, false), (&pieces, true)] {
+            let losses: Vec<_> =
+                plan.train.iter().filter(|step| step.op == "softmax_cross_entropy").collect();
+            assert_eq!(losses.len() > 2, several);
+            // Each piece's loss comes behind the pieces before it, and adds to theirs.
+            for (number, loss) in losses.iter().enumerate() {
+                assert!(loss.constants.contains(&("accumulate", Constant::Bool(number > 1))));
+            }
+            nothing_is_overwritten(plan);
+        }
+    }
+    let fused =
+        PlanOptions { batch: BatchLayout::Labelled, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
 }

@@ -44,11 +44,11 @@ pub fn training(report: &Report) -> Markup {
 
 /// Training images as they are stored, beside what the network met in the first epoch.
 pub fn augmented(report: &Report) -> Markup {
-    let Some(augment) = report.augment.filter(|_| !report.training_pairs.is_empty()) else { return html! {} };
-    let shown = report.training_pairs.iter().take(AUGMENTED).enumerate();
-    let met = |(number, pair): (usize, &Pair)| {
-        let matrix = augment.matrix(report.summary.seed, 1, 2 * number as u64);
-        let stored = report.dataset.image(pair.a as usize)?;
+    let Some(augment) = report.augment.filter(|_| !report.images.is_empty()) else { return html! {} };
+    let shown = report.images.iter().copied().take(AUGMENTED).enumerate();
+    let met = |number: usize, image: u32| {
+        let matrix = augment.matrix(report.summary.seed, 1, number as u64);
+        let stored = report.dataset.image(image as usize)?;
         picture::uri(report.dataset.shape, &warped(report.dataset.shape, stored, &matrix))
     };
     let (width, height) = size(report);
@@ -56,18 +56,18 @@ pub fn augmented(report: &Report) -> Markup {
         section {
             h2 { "Augmented images" }
             p {
-                "Images of the pairs above as they are stored (left) and as they were trained on in the first "
-                "epoch (right): " code { (augment) } ". Every epoch draws anew; images of validation and test "
+                "The first images as they are stored (left) and as they were trained on in the first epoch "
+                "(right): " code { (augment) } ". Every epoch draws anew; images of validation and test "
                 "stay as they are."
             }
             ul.pairs style=(style(report)) {
-                @for (number, pair) in shown {
+                @for (number, index) in shown {
                     li {
                         div.images {
-                            (image(report, pair.a))
-                            @if let Some(uri) = met((number, pair)) {
+                            (image(report, index))
+                            @if let Some(uri) = met(number, index) {
                                 img src=(uri) width=(width) height=(height)
-                                    alt=(format!("{}, image {}, augmented", class(report, pair.a), pair.a));
+                                    alt=(format!("{}, image {}, augmented", class(report, index), index));
                             }
                         }
                     }

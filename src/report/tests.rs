@@ -3,6 +3,7 @@
 use super::*;
 use crate::data::Shape;
 use crate::executor::AdapterInfo;
+use crate::train::Measure;
 
 /// A run, made up.
 struct Run {
@@ -13,6 +14,7 @@ struct Run {
     test: Vec<Pair>,
     scores: Vec<Score>,
     augment: Option<Augmentation>,
+    images: Vec<u32>,
 }
 
 impl Run {
@@ -29,6 +31,7 @@ impl Run {
             train_seconds: 7.5,
             val_seconds: 0.1,
             pairs_per_second: 12_000.0,
+            measure: Measure::Pairs,
         };
         let pair = |index: u32| {
             let same = index.is_multiple_of(2);
@@ -65,6 +68,10 @@ impl Run {
                 train_accuracy: Some(97.5),
                 val_accuracy: Some(96.5),
                 test_accuracy: Some(90.0),
+                train_class_accuracy: None,
+                val_class_accuracy: None,
+                test_class_accuracy: None,
+                measure: Measure::Pairs,
                 threshold: 0.5,
                 seconds_per_epoch: 7.5,
                 test_seconds: 0.03,
@@ -85,6 +92,7 @@ impl Run {
             test: (0..40).map(pair).collect(),
             scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
             augment: None,
+            images: (0..8).collect(),
         }
     }
 
@@ -113,6 +121,7 @@ impl Run {
             test_pairs: &self.test,
             test_scores: &self.scores,
             augment: self.augment,
+            images: &self.images,
             command: "gpu-siamese train --seed 7".into(),
         })
     }
@@ -145,6 +154,24 @@ fn assert_balanced(page: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+}
+
+/// A classifier's accuracy is no accuracy of pairs, and nowhere called one.
+#[test]
+fn the_page_of_a_classifier_counts_images() {
+    let mut run = Run::new(3);
+    let summary = &mut run.summary;
+    summary.measure = Measure::Classes;
+    (summary.train_class_accuracy, summary.train_accuracy) = (summary.train_accuracy, None);
+    (summary.val_class_accuracy, summary.val_accuracy) = (summary.val_accuracy, None);
+    (summary.test_class_accuracy, summary.test_accuracy) = (Some(98.76), None);
+    (run.training, run.test, run.scores) = (vec![], vec![], vec![]);
+    run.epochs.iter_mut().for_each(|metrics| metrics.measure = Measure::Classes);
+    let page = run.page();
+    assert_balanced(&page);
+    assert!(page.contains("98.76\u{a0}%") && page.contains("Test class accuracy"));
+    let lower = page[page.find("<body>").unwrap()..].to_lowercase();
+    assert!(!lower.contains("pair") && !lower.contains("siamese network"), "{lower}");
 }
 
 #[test]
@@ -218,6 +245,7 @@ fn what_comes_from_outside_is_escaped() {
         test_pairs: &run.test,
         test_scores: &run.scores,
         augment: None,
+        images: &[],
         command: evil.into(),
     });
     assert_balanced(&page);

@@ -227,7 +227,7 @@ mod tests {
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
     use crate::ops::{Layout, contrastive::Convention};
-    use crate::plan::{Capacity, OptimizerOptions, PlanKind, PlanOptions, build};
+    use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
     fn plan() -> Plan {
@@ -235,6 +235,7 @@ mod tests {
         let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
         let options = PlanOptions {
             kind: PlanKind::Unfused,
+            batch: BatchLayout::Pairs,
             batch_size: 2,
             convention: Convention::Similarity,
             margin: 1.0,
@@ -258,6 +259,7 @@ mod tests {
             distance: options.comparison.distance,
             convention: Convention::Similarity,
             margin: 0.1,
+            classes: None,
             norm_eps: crate::plan::NORM_EPS,
             threshold: 1.0 / 3.0,
             seed: 0,

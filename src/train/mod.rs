@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod description;
 pub mod epoch;
+pub mod examples;
 pub mod folder;
 pub mod position;
 pub mod rate;
@@ -12,6 +13,7 @@ pub mod summary;
 
 pub use checkpoint::{CheckpointError, Metadata, Weights};
 pub use description::Description;
+pub use examples::{Examples, Measure};
 pub use folder::{FolderError, RunFolder};
 pub use position::Position;
 pub use rate::{Decay, Rate};

@@ -15,7 +15,8 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    Buffer, Capacity, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build, from_plain, to_plain,
+    BatchLayout, Buffer, Capacity, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build,
+    from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -180,6 +181,7 @@ pub fn sn_lenet5_as(
     let pairs = batch_size * batches;
     let options = PlanOptions {
         kind,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention,
         margin: 1.0,
@@ -205,6 +207,7 @@ pub fn plan_for(
     let evaluated = split.validation.len().max(split.test.len());
     let options = PlanOptions {
         kind: PlanKind::Unfused,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,

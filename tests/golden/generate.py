@@ -246,6 +246,21 @@ for convention in "similarity", "distance":
         contrastive(convention, margin)
 
 
+def softmax_cross_entropy(case, images, classes, size):
+    rng = source("softmax_cross_entropy", case)
+    x = exact(size * rng.standard_normal((images, classes)))
+    label = torch.from_numpy(rng.randint(0, classes, images))
+    loss = F.cross_entropy(x, label)
+    (dx,) = torch.autograd.grad(loss, x)
+    hits = (x.argmax(1) == label).sum().double()
+    add("softmax_cross_entropy", case, {"images": images, "classes": classes},
+        x=x, label=label.double(), loss=loss.reshape(1), hits=hits.reshape(1), dx=dx)
+
+
+softmax_cross_entropy("ten_classes", 19, 10, 1.5)
+softmax_cross_entropy("far_apart", 5, 3, 400)
+
+
 def adam(eps, weight_decay=0.0, steps=5, count=13):
     case = f"eps_{eps:g}" + (f"_decay_{weight_decay:g}" if weight_decay else "")
     rng = source("adam", eps)

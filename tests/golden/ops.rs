@@ -27,6 +27,7 @@ use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
 use gpu_siamese::ops::sgd::{Sgd, SgdViews};
+use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::ops::{INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
@@ -298,6 +299,24 @@ fn contrastive<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     ]
 }
 
+fn softmax_cross_entropy<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, classes] = ["images", "classes"].map(|name| case.number(name));
+    let loss = SoftmaxCrossEntropy { images, classes, first: 0, accumulate: false };
+    bench.slot = Slot { count: images, ..Slot::default() };
+    let label: Vec<u32> = case.input("label").iter().map(|&label| label as u32).collect();
+    let (x, label) = (bench.images(&case.input("x"), images as usize), bench.words(&label));
+    let (history, dx) = (bench.output(2), bench.image_output(images as usize, classes as usize));
+    bench.run(&loss.forward(x, label, history));
+    bench.run(&loss.backward(x, label, dx));
+    let history = bench.read(history);
+    vec![
+        found("loss", vec![history[0]], Element),
+        found("hits", vec![history[1]], Element),
+        // A share near 1 cancels.
+        found("dx", bench.read(dx), Largest),
+    ]
+}
+
 fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     let (beta1, beta2): (f64, f64) = (case.attribute("beta1"), case.attribute("beta2"));
     let (count, steps) = (case.number("count"), case.number("steps"));
@@ -420,6 +439,7 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "distance" => distance(case, &mut bench),
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
+            "softmax_cross_entropy" => softmax_cross_entropy(case, &mut bench),
             "adam" => adam(case, &mut bench),
             "sgd" => sgd(case, &mut bench),
             "warp" => warp(case, &mut bench),
