@@ -15,7 +15,7 @@ use gpu_siamese::eval;
 use gpu_siamese::executor::Executor;
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::{Layout, contrastive::Convention};
-use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build};
 use gpu_siamese::train::setup;
 
 const PAIRS: usize = 64;
@@ -54,7 +54,7 @@ impl Bench {
             .map(|step| Slot {
                 first: (step as usize % BATCHES * PAIRS) as u32,
                 count: PAIRS as u32,
-                ..self.cpu.plan().adam_slot(step + 1, 1e-3)
+                ..self.cpu.plan().slot(step + 1, 1e-3)
             })
             .collect();
         self.steps += count as u64;
@@ -90,10 +90,12 @@ fn main() -> Result<(), Failure> {
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
     let options = PlanOptions {
         kind: PlanKind::Unfused,
+        batch: BatchLayout::Pairs,
         batch_size: PAIRS,
         convention: Convention::Similarity,
         margin: 1.0,
-        adam: AdamOptions::default(),
+        optimizer: OptimizerOptions::default(),
+        augment: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: train.len(),

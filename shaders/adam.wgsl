@@ -1,6 +1,7 @@
-// Adam.
+// Adam, and with decays AdamW.
 //
 //   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
+//   theta = shrink theta, if decays
 //   theta = theta - learning_rate (m / correction1) / (sqrt(v / correction2) + eps)
 //
 // gradient, parameter, first_moment, second_moment [count]; one invocation for one element.
@@ -12,6 +13,7 @@ override rest1: f32;
 override beta2: f32;
 override rest2: f32;
 override eps: f32;
+override decays: bool;
 
 @group(1) @binding(0) var<storage, read> gradient: array<f32>;
 @group(1) @binding(1) var<storage, read_write> parameter: array<f32>;
@@ -34,5 +36,5 @@ fn forward(
     first_moment[i] = m;
     second_moment[i] = v;
     let step = slot.learning_rate * (m / slot.correction1) / (sqrt(v / slot.correction2) + eps);
-    parameter[i] = parameter[i] - step;
+    parameter[i] = parameter[i] * select(1.0, slot.shrink, decays) - step;
 }

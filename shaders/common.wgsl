@@ -15,6 +15,9 @@ struct Slot {
     // 1 - beta^t of Adam's two moments.
     correction1: f32,
     correction2: f32,
+    // Of gradient descent, and what a weight decay leaves of the weights: 1 - learning_rate weight_decay.
+    momentum: f32,
+    shrink: f32,
     seed_low: u32,
     seed_high: u32,
 }

@@ -25,7 +25,7 @@
 //! use gpu_siamese::executor::Executor;
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::{Layout, contrastive::Convention};
-//! use gpu_siamese::plan::{AdamOptions, Capacity, Phase, PlanKind, PlanOptions, build};
+//! use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, build};
 //! use gpu_siamese::train::{epoch, setup};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,10 +35,12 @@
 //! let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
 //! let plan = build(&network, &PlanOptions {
 //!     kind: PlanKind::Unfused,
+//!     batch: BatchLayout::Pairs,
 //!     batch_size: 32,
 //!     convention: Convention::Similarity,
 //!     margin: 1.0,
-//!     adam: AdamOptions::default(),
+//!     optimizer: OptimizerOptions::default(),
+//!     augment: false,
 //!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },
 //!     max_binding: usize::MAX / 8,
 //!     layout: Layout::Interleaved,
@@ -48,7 +50,7 @@
 //! setup::upload_pairs(&mut cpu, &pairs)?;
 //! let weights = setup::initial_values(cpu.plan(), 0);
 //! setup::write_all(&mut cpu, &weights)?;
-//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, 1e-3);
+//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, |_| 1e-3);
 //! let mut losses = Vec::new();
 //! cpu.run(Phase::Train, &slots, &mut |step| {
 //!     losses.push(step.loss);

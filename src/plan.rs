@@ -7,6 +7,7 @@ mod blocked;
 mod build;
 mod fused;
 pub(crate) mod liveness;
+pub mod optimizer;
 mod phases;
 mod subnet;
 
@@ -14,6 +15,7 @@ use crate::data::Shape;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
 pub use build::{build, build_first};
+pub use optimizer::{AdamOptions, OptimizerOptions, SgdOptions};
 pub use phases::NORM_EPS;
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
@@ -30,6 +32,10 @@ pub struct Slot {
     /// `1 - beta^t` of the optimizer's two moments, from f64.
     pub correction1: f32,
     pub correction2: f32,
+    /// Of gradient descent.
+    pub momentum: f32,
+    /// What a weight decay leaves of the weights: `1 - learning_rate * weight_decay`, from f64.
+    pub shrink: f32,
     pub seed_low: u32,
     pub seed_high: u32,
 }
@@ -125,24 +131,29 @@ pub const HISTORY: usize = 256;
 pub struct Capacity {
     /// Images of the data set.
     pub images: usize,
-    /// Training pairs of an epoch.
+    /// Training pairs, or labelled images, of an epoch.
     pub pairs: usize,
     /// Images embedded, and pairs scored, at a time.
     pub embeddings: usize,
     pub scores: usize,
 }
 
-/// What the optimizer is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamOptions {
-    pub beta1: f64,
-    pub beta2: f64,
-    pub eps: f32,
+/// What a batch is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchLayout {
+    /// Pairs of images, all first ones before all second ones, and whether each is of one class.
+    Pairs,
+    /// Images, each with its class: the subnet's outputs are logits.
+    Labelled,
 }
 
-impl Default for AdamOptions {
-    fn default() -> Self {
-        AdamOptions { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+impl BatchLayout {
+    /// Images of an entry.
+    pub fn branches(self) -> usize {
+        match self {
+            BatchLayout::Pairs => 2,
+            BatchLayout::Labelled => 1,
+        }
     }
 }
 
@@ -172,11 +183,14 @@ impl PlanKind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlanOptions {
     pub kind: PlanKind,
-    /// Pairs of a training step.
+    pub batch: BatchLayout,
+    /// Pairs, or images, of a training step.
     pub batch_size: usize,
     pub convention: crate::ops::contrastive::Convention,
     pub margin: f32,
-    pub adam: AdamOptions,
+    pub optimizer: OptimizerOptions,
+    /// Training images are read through affine maps, which come with the pairs.
+    pub augment: bool,
     pub capacity: Capacity,
     /// Most bytes a launch may bind at once; larger work is split.
     pub max_binding: usize,
@@ -201,7 +215,7 @@ pub enum PlanError {
     Layer { layer: String, input: Shape, why: String },
     #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
     Unfusable { what: String, why: String },
-    #[error("a batch of {pairs} pairs is too small: {why}")]
+    #[error("a batch of {pairs} is too small: {why}")]
     Batch { pairs: usize, why: &'static str },
 }
 
@@ -227,6 +241,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Names of the lists that training reads: images, what is known of them, and how they are distorted.
+    pub const PAIRS: [&str; 3] = ["pairs.index", "pairs.same", "pairs.matrices"];
+    pub const LABELLED: [&str; 3] = ["images.index", "images.label", "images.matrices"];
+
+    /// Those of this plan.
+    pub fn lists(&self) -> [&'static str; 3] {
+        lists(self.options.batch)
+    }
+
     pub fn steps(&self, phase: Phase) -> &[Step] {
         match phase {
             Phase::Train => &self.train,
@@ -243,10 +266,11 @@ impl Plan {
 
     /// Names of the tensors that a weights file holds, and with `moments` the optimizer's too.
     pub fn saved(&self, moments: bool) -> Vec<String> {
-        let suffixes: &[&str] = if moments { &["", ".first_moment", ".second_moment"] } else { &[""] };
+        let kept = if moments { self.options.optimizer.kept() } else { &[] };
         let of = |parameter: &Parameter| {
-            let suffixes = if parameter.trainable { suffixes } else { &[""] };
-            suffixes.iter().map(|suffix| format!("{}{suffix}", parameter.name)).collect::<Vec<_>>()
+            let kept = if parameter.trainable { kept } else { &[] };
+            let names = kept.iter().map(|(ending, _)| format!("{}.{ending}", parameter.name));
+            std::iter::once(parameter.name.clone()).chain(names).collect::<Vec<_>>()
         };
         self.parameters.iter().flat_map(of).collect()
     }
@@ -276,16 +300,28 @@ impl Plan {
         &self.buffers[id.0]
     }
 
-    /// Adam's step size and corrections for training step `t`, counted from 1.
-    pub fn adam_slot(&self, t: u64, learning_rate: f64) -> Slot {
-        let adam = &self.options.adam;
-        let correction = |beta: f64| (1.0 - beta.powf(t as f64)) as f32;
-        Slot {
-            learning_rate: learning_rate as f32,
-            correction1: correction(adam.beta1),
-            correction2: correction(adam.beta2),
-            ..Slot::default()
+    /// What the optimizer wants to know of training step `t`, counted from 1.
+    pub fn slot(&self, t: u64, learning_rate: f64) -> Slot {
+        let slot = Slot { learning_rate: learning_rate as f32, ..Slot::default() };
+        match self.options.optimizer {
+            OptimizerOptions::Adam(adam) => {
+                let correction = |beta: f64| (1.0 - beta.powf(t as f64)) as f32;
+                Slot {
+                    correction1: correction(adam.beta1),
+                    correction2: correction(adam.beta2),
+                    shrink: (1.0 - learning_rate * adam.weight_decay) as f32,
+                    ..slot
+                }
+            }
+            OptimizerOptions::Sgd(sgd) => Slot { momentum: sgd.momentum.at(t) as f32, ..slot },
         }
+    }
+}
+
+fn lists(batch: BatchLayout) -> [&'static str; 3] {
+    match batch {
+        BatchLayout::Pairs => Plan::PAIRS,
+        BatchLayout::Labelled => Plan::LABELLED,
     }
 }
 

@@ -84,6 +84,22 @@ fn the_same_run_twice_gives_the_same_bits() {
     }
 }
 
+/// Steps too small to change a weight: every validation is like the first.
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let parent = tempfile::tempdir().unwrap();
+    let still = ["--adapter", "cpu", "--loss", "hadsell", "--lr", "1e-30", "--epochs", "9"];
+    let (folder, summary) = train(parent.path(), "run", &[&still[..], &["--patience", "2"]].concat());
+    assert_eq!((&summary["epochs"], &summary["best_epoch"]), (&3.into(), &1.into()));
+    assert_eq!((&summary["stopped_early"], &summary["interrupted"]), (&true.into(), &false.into()));
+    assert!(summary["test_accuracy"].is_f64());
+    // More patience goes on.
+    let folder = folder.to_str().unwrap();
+    let more = run(&["train", "--resume", "--run-dir", folder, "--patience", "3", "--json"]);
+    let more: Value = serde_json::from_slice(&more.stdout).unwrap();
+    assert_eq!((&more["epochs"], &more["stopped_early"]), (&4.into(), &true.into()));
+}
+
 #[test]
 fn config_of_a_run_repeats_it() {
     let parent = tempfile::tempdir().unwrap();
@@ -259,4 +275,75 @@ fn an_interrupted_run_is_saved() {
     assert!(page.contains("The run was interrupted after") && page.contains("Loss by epoch"));
     let last = std::fs::read(folder.join("last.safetensors")).unwrap();
     assert!(safetensors::SafeTensors::deserialize(&last).unwrap().tensor("fc1.weight.first_moment").is_ok());
+}
+
+/// LeNet-5 names classes, and nothing of it is called an accuracy of pairs.
+#[test]
+fn a_classifier_learns_classes() {
+    let parent = tempfile::tempdir().unwrap();
+    let arguments = ["--model", "lenet5", "--adapter", "cpu", "--epochs", "3", "--augment", "shift=1"];
+    let (folder, summary) = train(parent.path(), "run", &arguments);
+    let accuracy = summary["test_class_accuracy"].as_f64().unwrap();
+    assert!(accuracy > 90.0, "{accuracy} % of the glyphs' classes");
+    assert!(summary["test_seconds"].as_f64().unwrap() > 0.0);
+    assert!(summary["test_accuracy"].is_null() && summary["val_accuracy"].is_null());
+    // Ten logits behind the 84 features, and no head.
+    assert_eq!(summary["parameters"], 60_856 + 850);
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    for line in metrics.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["val_class_accuracy"].is_f64() && line["images_per_second"].is_f64(), "{line}");
+        assert!(
+            line.as_object().unwrap().keys().all(|key| !key.contains("pair") && key != "val_accuracy"),
+            "{line}"
+        );
+    }
+    let folder = folder.to_str().unwrap();
+    let output = run(&["eval", "--run-dir", folder, "--adapter", "cpu", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let evaluated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(evaluated["class_accuracy"].as_f64().unwrap(), accuracy);
+    assert_eq!(evaluated["images"], 2000);
+    // There is nothing to compare.
+    for arguments in [&["compare", "a.png", "b.png"][..], &["eval", "--scores", "s.csv"]] {
+        let output = run(&[arguments, &["--run-dir", folder]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            stderr(&output).contains("lenet5 classifies images and compares none"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    // A resumed run ends as one that went through.
+    let short =
+        ["--model", "lenet5", "--adapter", "cpu", "--epochs", "2", "--optimizer", "sgd", "--momentum", "0.9"];
+    let (whole, _) = train(parent.path(), "whole", &short);
+    let stopped = parent.path().join("stopped");
+    for end in [&["--max-steps", "170"][..], &["--max-steps", "1000"]] {
+        let arguments =
+            [&["train", "--resume", "--log-steps", "--run-dir", stopped.to_str().unwrap()], &short[..], end];
+        assert!(run(&arguments.concat()).status.success());
+    }
+    for file in ["best.safetensors", "last.safetensors", "steps.jsonl"] {
+        let [whole, stopped] = [&whole, &stopped].map(|folder| std::fs::read(folder.join(file)).unwrap());
+        assert!(whole == stopped, "{file}");
+    }
+}
+
+/// Flags that belong to the other optimizer, or to none, are no silent wishes.
+#[test]
+fn flags_of_another_optimizer_are_refused() {
+    for (flags, part) in [
+        (&["--momentum", "0.9"][..], "add --optimizer sgd"),
+        (&["--l2", "conv=0.02"], "add --optimizer sgd"),
+        (&["--optimizer", "sgd", "--weight-decay", "0.1"], "sgd has --momentum and --l2"),
+        (&["--optimizer", "sgd", "--momentum", "1"], "0.5..0.9:0.01"),
+        (&["--schedule", "linear"], "step=0.99:500"),
+        (&["--augment", "shift=2,spin=3"], "there is no `spin=3`"),
+        (&["--weight-decay", "-1"], "--weight-decay -1"),
+    ] {
+        let output = run(&[&["train", "--adapter", "cpu"], flags].concat());
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert!(stderr(&output).contains(part), "{flags:?}: {}", stderr(&output));
+    }
 }

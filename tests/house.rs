@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gpu_siamese::cpu::FUNCTIONS;
+use gpu_siamese::data::Shape;
 use gpu_siamese::gpu::reflect::{self, Entry};
-use gpu_siamese::model::ModelOptions;
+use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{
     self, Access, BufferId, Constant, FUSED_WORKGROUP, ITERATION_BUDGET, Layout, STEMS, Stem, Step,
     WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
-use gpu_siamese::plan::{Phase, Plan, PlanKind, Slot};
+use gpu_siamese::plan::{
+    BatchLayout, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build,
+};
 use naga::back;
 
 mod common;
@@ -70,24 +73,38 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
     assert_eq!(used, known);
 }
 
-/// Steps of the main job's plans, of every kind, and of a residual network's.
+/// Steps of the main job's plans, of every kind and with every option that brings ops of its own, and of a
+/// classifier's and a residual network's.
 fn steps_of_plans() -> Vec<Step> {
-    let of_kind = |kind| {
-        let model = ModelOptions::default();
-        let convention = Convention::Similarity;
-        let plan = common::sn_lenet5_as(kind, &model, convention, Layout::Plain, (8, 1), usize::MAX / 8);
-        steps_of(&plan)
-    };
-    let kinds = [PlanKind::Unfused, PlanKind::Fused, PlanKind::Blocked];
-    kinds.into_iter().flat_map(of_kind).chain(steps_of(&residual_plan())).collect()
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let siamese = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
+    let usual = common::sn_lenet5_as(
+        PlanKind::Unfused,
+        &ModelOptions::default(),
+        Convention::Similarity,
+        Layout::Plain,
+        (8, 1),
+        usize::MAX / 8,
+    );
+    let usual = usual.options;
+    let variants = [
+        usual,
+        PlanOptions { kind: PlanKind::Fused, ..usual },
+        PlanOptions { kind: PlanKind::Blocked, ..usual },
+        PlanOptions { augment: true, ..usual },
+        PlanOptions { optimizer: OptimizerOptions::Sgd(SgdOptions::default()), ..usual },
+    ];
+    let plans = variants.map(|options| build(&siamese, &options).unwrap());
+    let classifier = network("lenet5", input, &ModelOptions::default()).unwrap();
+    let labelled = PlanOptions { batch: BatchLayout::Labelled, ..usual };
+    let plans: Vec<Plan> =
+        plans.into_iter().chain(build(&classifier, &labelled)).chain([residual_plan()]).collect();
+    let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
+    plans.iter().flat_map(phases).flatten().collect()
 }
 
 fn residual_plan() -> Plan {
     common::residual(&ModelOptions::default(), Layout::Plain, (8, 1), usize::MAX / 8)
-}
-
-fn steps_of(plan: &Plan) -> Vec<Step> {
-    Plan::phases().into_iter().flat_map(|phase: Phase| plan.steps(phase).to_vec()).collect()
 }
 
 /// Steps of the main job's plans and of all cases.
@@ -161,6 +178,8 @@ fn slot_has_the_same_layout_on_both_sides() {
         ("learning_rate", std::mem::offset_of!(Slot, learning_rate)),
         ("correction1", std::mem::offset_of!(Slot, correction1)),
         ("correction2", std::mem::offset_of!(Slot, correction2)),
+        ("momentum", std::mem::offset_of!(Slot, momentum)),
+        ("shrink", std::mem::offset_of!(Slot, shrink)),
         ("seed_low", std::mem::offset_of!(Slot, seed_low)),
         ("seed_high", std::mem::offset_of!(Slot, seed_high)),
     ];

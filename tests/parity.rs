@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
+use gpu_siamese::data::augment::IDENTITY;
 use gpu_siamese::gpu::{Device, adapters};
 use gpu_siamese::ops::Layout;
+use gpu_siamese::ops::warp::Warp;
+use gpu_siamese::parity::case::Maker;
 use gpu_siamese::parity::faults::Fault;
 use gpu_siamese::parity::training::COMPARISONS;
 use gpu_siamese::parity::{Case, Subject, cases};
+use gpu_siamese::plan::Slot;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -60,10 +64,46 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject) {
             if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
         }));
     }
+    let (trial, subject) =
+        (format!("{label}: maps that change nothing give the gather's bits"), subject.clone());
+    trials.push(Trial::test(trial, {
+        let subject = subject.clone();
+        move || identical_bits(&subject)
+    }));
     for fault in Fault::ALL {
         let (subject, title) = (subject.clone(), "activation.backward/tanh of 1757");
         trials.push(Trial::test(format!("{label}: finds {fault:?}"), move || found(&subject, fault, title)));
     }
+}
+
+/// Augmentation that leaves an image alone must leave every bit of it alone.
+fn identical_bits(subject: &Subject) -> Result<(), Failed> {
+    let warp = Warp {
+        images: 40,
+        channels: 1,
+        height: 28,
+        width: 27,
+        branches: 2,
+        first: 0,
+        first_resident: 0,
+        resident: 7,
+    };
+    let mut maker = Maker::new(("warp", "forward"), "beside the gather", subject.layout());
+    let mut random = maker.random();
+    let data = maker.words("data", (0..7 * warp.words()).map(|_| random.word()).collect());
+    let index = maker.words("index", (0..40).map(|_| random.below(7)).collect());
+    let matrices = maker.words("matrices", [IDENTITY; 40].concat().iter().map(|&word| word as u32).collect());
+    let results = [(); 2].map(|()| maker.output_images("y", 40, warp.pixels(), false));
+    maker.step(warp.forward(data, index, matrices, results[0]));
+    maker.step(warp.gather().forward(data, index, results[1]));
+    maker.slot(Slot { count: 20, ..Slot::default() });
+    let stored = subject.run(&maker.done()).map_err(|error| error.to_string())?;
+    let [warped, gathered] = results.map(|view| &stored[view.buffer.0][view.range()]);
+    let differs = warped.iter().zip(gathered).position(|(a, b)| a.to_bits() != b.to_bits());
+    if let Some(at) = differs {
+        return Err(format!("y[{at}] is {}, not {}", warped[at], gathered[at]).into());
+    }
+    if gathered.iter().any(|&value| value > 0.9) { Ok(()) } else { Err("nothing was gathered".into()) }
 }
 
 /// The fault must be found, and its twin without the fault must pass.

@@ -83,6 +83,12 @@ fn twenty_kills_on_the_cpu() {
         "cpu",
         "--epochs",
         "3",
+        "--augment",
+        "shift=2,rotate=10",
+        "--schedule",
+        "cosine",
+        "--warmup",
+        "100",
         "--log-steps",
         "--checkpoint-steps",
         "7",
@@ -177,6 +183,16 @@ fn a_resumed_run_keeps_its_settings() {
     let fresh = run(&["train", "--adapter", "cpu", "--run-dir", path]);
     assert_eq!(fresh.status.code(), Some(2));
     assert!(stderr(&fresh).contains("--resume"), "{}", stderr(&fresh));
+    // A cosine ends with the run, so it must know how long that is.
+    let cosine = parent.path().join("cosine");
+    let cosine = |more: &[&str]| {
+        let flags = ["train", "--adapter", "cpu", "--resume", "--schedule", "cosine", "--run-dir"];
+        run(&[&flags[..], &[cosine.to_str().unwrap()], more].concat())
+    };
+    assert!(cosine(&["--epochs", "1", "--max-steps", "5"]).status.success());
+    let longer = cosine(&["--max-steps", "9"]);
+    assert_eq!(longer.status.code(), Some(2));
+    assert!(stderr(&longer).contains("--max-steps is 5 in this run, not 9"), "{}", stderr(&longer));
     // More epochs may be asked for.
     let more = resumed(&["--epochs", "2", "--max-steps", "9", "--json"]);
     assert!(more.status.success(), "{}", stderr(&more));

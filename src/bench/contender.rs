@@ -309,7 +309,7 @@ fn slots(plan: &Plan, count: usize) -> Vec<Slot> {
             first: (step % BATCHES * batch) as u32,
             count: batch as u32,
             index: (step % SLOTS) as u32,
-            ..plan.adam_slot(1, 0.0)
+            ..plan.slot(1, 0.0)
         })
         .collect()
 }

@@ -13,6 +13,7 @@ use crate::bench::{BenchResult, Contender, Control, Limits, Runner};
 use crate::cpu::Cpu;
 use crate::data::{self, Dataset, Pair, pairs};
 use crate::gpu::Gpu;
+use crate::model;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -88,6 +89,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 fn configs(arguments: &Arguments) -> Result<Vec<Config>, Failure> {
     let mut configs = Vec::new();
     for model in &arguments.model {
+        if model::is_classifier(model) {
+            return Err(Failure::Usage(format!("--model {model}: only networks that compare are timed")));
+        }
         for &batch_size in &arguments.batch_size {
             for &plan in &arguments.plan {
                 let config = Config { model: model.clone(), batch_size, plan, ..Config::default() };
@@ -110,7 +114,7 @@ fn set_up(
     // Plans are checked before anything takes time.
     let plan = |config: &Config| {
         let capacity = Contender::capacity(dataset, test.len(), config.batch_size);
-        let plan = target.plan(config, dataset.shape, capacity)?;
+        let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
         target.check_memory(&plan)?;
         Ok::<_, Failure>(plan)
     };

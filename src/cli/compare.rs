@@ -29,6 +29,12 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let trained = Trained::read(&arguments.network)?;
+    if trained.is_classifier() {
+        let model = &trained.description.model;
+        return Err(Failure::Usage(format!(
+            "{model} classifies images and compares none; name another network"
+        )));
+    }
     let [a, b] = [0, 1].map(|at| arguments.pictures[at].clone());
     let names = [&a, &b].map(|path| path.display().to_string());
     let pair = ListedPair { a: Member::File(a), b: Member::File(b), names, same: None, line: 1 };

@@ -8,11 +8,15 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::model::{Comparison, ModelOptions};
+use crate::data::Augmentation;
+use crate::model::{self, Comparison, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+use crate::plan::optimizer::{Momentum, Penalty};
+use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
+use crate::train::Decay;
 
 /// Which loss to train with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -45,7 +49,10 @@ impl Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
+    /// Kingma and Ba (2015); with --weight-decay AdamW
     Adam,
+    /// Gradient descent with momentum
+    Sgd,
 }
 
 /// Which plan to run: one kind, or what suits the adapter.
@@ -66,7 +73,7 @@ pub enum PlanChoice {
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// Network to train
+    /// Network to train: sn-lenet5, or lenet5, a classifier
     #[arg(long, default_value = "sn-lenet5")]
     pub model: String,
     /// Data set: glyphs (made from the seed), mnist, fashion-mnist
@@ -90,18 +97,38 @@ pub struct Config {
     /// Stop after so many training steps
     #[arg(long)]
     pub max_steps: Option<u64>,
-    /// Pairs of a training step
+    /// Pairs, or a classifier's images, of a training step
     #[arg(long, default_value_t = 64)]
     pub batch_size: usize,
+    /// Stop behind so many epochs without a better validation
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<u64>,
     /// Learning rate
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
+    /// What becomes of the learning rate: constant, cosine (down to nothing at the end of the run), or
+    /// step=GAMMA:EVERY (times GAMMA every so many training steps)
+    #[arg(long, default_value = "constant")]
+    pub schedule: Decay,
+    /// Training steps over which the learning rate rises
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    pub warmup: u64,
     /// Adam's eps, outside the root
     #[arg(long, default_value_t = 1e-8)]
     pub adam_eps: f32,
     #[arg(long, default_value = "adam")]
     pub optimizer: Optimizer,
-    /// Loss
+    /// Of adam: what the weights of convolutions and dense layers lose each step, times the learning rate
+    /// (AdamW); biases, norms and the head lose nothing
+    #[arg(long, default_value_t = 0.0)]
+    pub weight_decay: f64,
+    /// Of sgd: a number, or FROM..TO:RISE, where RISE is added each training step [default: 0]
+    #[arg(long)]
+    pub momentum: Option<Momentum>,
+    /// Of sgd: so many times a weight is added to its gradient, such as conv=0.02,dense=0.001 [default: 0]
+    #[arg(long, value_name = "LIST")]
+    pub l2: Option<Penalty>,
+    /// Loss of pairs; a classifier has its own, the cross-entropy of classes
     #[arg(long, default_value = "contrastive")]
     pub loss: Loss,
     /// Margin of the loss
@@ -116,7 +143,11 @@ pub struct Config {
     /// Distance between embeddings
     #[arg(long, default_value = "euclidean")]
     pub distance: DistanceKind,
-    /// Seed of everything random: weights, splits, pairs, glyphs
+    /// Distort training images: a list of shift=PIXELS, rotate=DEGREES, shear=RADIANS, zoom=LOW..HIGH, flip and
+    /// probability=P, such as shift=2,rotate=10,zoom=0.9..1.1
+    #[arg(long, value_name = "LIST")]
+    pub augment: Option<Augmentation>,
+    /// Seed of everything random: weights, splits, pairs, distortions, glyphs
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Start from the weights of this file
@@ -131,8 +162,20 @@ pub struct Config {
 }
 
 /// Settings that a resumed run may change; every other one has shaped the weights already.
-const CHANGEABLE: &[&str] =
-    &["data-dir", "adapter", "plan", "threads", "epochs", "max-steps", "checkpoint-steps", "log-steps"];
+const CHANGEABLE: &[&str] = &[
+    "data-dir",
+    "adapter",
+    "plan",
+    "threads",
+    "epochs",
+    "max-steps",
+    "patience",
+    "checkpoint-steps",
+    "log-steps",
+];
+
+/// Those of them that a cosine depends on: it ends with the run's last step.
+const LENGTH: &[&str] = &["epochs", "max-steps"];
 
 impl Default for Config {
     /// The flags' own defaults.
@@ -188,9 +231,11 @@ impl Config {
         let (now, then) = (self.table()?, began.table()?);
         let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
         let show = |table: &toml::Table, key| table.get(key).map_or("not set".into(), |v| v.to_string());
+        let keeps_length = self.schedule == Decay::Cosine;
+        let may_change = |key: &str| CHANGEABLE.contains(&key) && !(keeps_length && LENGTH.contains(&key));
         let changed: Vec<String> = keys
             .into_iter()
-            .filter(|key| now.get(*key) != then.get(*key) && !CHANGEABLE.contains(&key.as_str()))
+            .filter(|key| now.get(*key) != then.get(*key) && !may_change(key))
             .map(|key| format!("--{key} is {} in this run, not {}", show(&then, key), show(&now, key)))
             .collect();
         if changed.is_empty() {
@@ -264,13 +309,32 @@ impl Config {
             ("seed", self.seed),
             ("epochs", self.epochs),
             ("max-steps", self.max_steps.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
+            ("warmup", self.warmup),
             ("checkpoint-steps", self.checkpoint_steps.unwrap_or(1)),
         ] {
             // config.toml, which must repeat the run, has no larger integers.
-            if value > i64::MAX as u64 || (value == 0 && flag != "seed") {
-                let least = u64::from(flag != "seed");
+            let least = u64::from(!["seed", "warmup"].contains(&flag));
+            if value > i64::MAX as u64 || value < least {
                 return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
             }
+        }
+        if !(0.0..=1e3).contains(&self.weight_decay) {
+            let decay = self.weight_decay;
+            return Err(Failure::Usage(format!("--weight-decay {decay}: must be a number from 0 to 1000")));
+        }
+        let misplaced = match self.optimizer {
+            Optimizer::Adam => [("momentum", self.momentum.is_some()), ("l2", self.l2.is_some())],
+            Optimizer::Sgd => {
+                [("weight-decay", self.weight_decay != 0.0), ("adam-eps", self.adam_eps != 1e-8)]
+            }
+        };
+        if let Some((flag, _)) = misplaced.iter().find(|(_, given)| *given) {
+            let hint = match self.optimizer {
+                Optimizer::Adam => "add --optimizer sgd; adam has --weight-decay",
+                Optimizer::Sgd => "leave it out; sgd has --momentum and --l2",
+            };
+            return Err(Failure::Usage(format!("--{flag} is not of this optimizer: {hint}")));
         }
         if self.batch_size == 0 || self.batch_size > 1 << 16 {
             let size = self.batch_size;
@@ -279,8 +343,26 @@ impl Config {
         Ok(())
     }
 
+    pub fn batch(&self) -> BatchLayout {
+        if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
+    }
+
     pub fn convention(&self) -> Convention {
         self.loss.convention()
+    }
+
+    pub fn optimizer_options(&self) -> OptimizerOptions {
+        match self.optimizer {
+            Optimizer::Adam => OptimizerOptions::Adam(AdamOptions {
+                eps: self.adam_eps,
+                weight_decay: self.weight_decay,
+                ..AdamOptions::default()
+            }),
+            Optimizer::Sgd => OptimizerOptions::Sgd(SgdOptions {
+                momentum: self.momentum.unwrap_or_default(),
+                penalty: self.l2.unwrap_or_default(),
+            }),
+        }
     }
 
     pub fn model_options(&self) -> ModelOptions {
@@ -289,6 +371,7 @@ impl Config {
             activation: self.activation,
             pool: self.pool,
             comparison: Comparison { distance: self.distance, head },
+            ..ModelOptions::default()
         }
     }
 }

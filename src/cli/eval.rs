@@ -12,9 +12,9 @@ use super::trained::{self, Trained};
 use super::{Failure, print_json, print_line, say};
 use crate::data::pair_list::{self, ListedPair, Member};
 use crate::data::{self, Album, Dataset, Pair, pairs};
-use crate::eval::{self, Score};
-use crate::train::Watch;
+use crate::eval::{self, ClassMetrics, Score};
 use crate::train::folder::write_aside;
+use crate::train::{Measure, Watch};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -60,6 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     config.dataset = arguments.dataset.clone().unwrap_or(config.dataset.clone());
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
+    if trained.is_classifier() {
+        return classify(arguments, &trained);
+    }
     if let Some(path) = &arguments.scores {
         writable(path)?;
     }
@@ -70,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let mut executor = trained.executor(&album, task.pairs.len())?;
     let start = Instant::now();
-    let mut progress = Progress::new(0);
+    let mut progress = Progress::new(0, Measure::Pairs);
     let scores = eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
         progress.scoring("scoring", share);
         true
@@ -106,6 +109,50 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?;
     if let Some(path) = &arguments.scores {
         say(format_args!("scores: {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a classifier makes of the test images.
+fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failure> {
+    if arguments.pairs.is_some() || arguments.scores.is_some() {
+        let model = &trained.description.model;
+        return Err(Failure::Usage(format!(
+            "--pairs, --scores: {model} classifies images and compares none"
+        )));
+    }
+    let dataset = load(trained)?;
+    let images = data::split(&dataset, trained.config.seed).test;
+    let mut album = Album::new(trained.description.input);
+    let rows = album.add_images(&dataset, &images)?;
+    // By number in the album.
+    let mut labels = vec![0; album.len()];
+    for (&row, &image) in rows.iter().zip(&images) {
+        labels[row as usize] = dataset.labels[image as usize];
+    }
+    let mut executor = trained.executor(&album, 1)?;
+    let start = Instant::now();
+    let mut progress = Progress::new(0, Measure::Classes);
+    let metrics = eval::classify_watched(executor.as_mut(), &rows, &labels, &mut |share| {
+        progress.scoring("classifying", share);
+        true
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let Some(ClassMetrics { images, accuracy, loss }) = metrics else { return Ok(ExitCode::SUCCESS) };
+    if arguments.json {
+        print_json(&json!({
+            "model": trained.description.model,
+            "dataset": dataset.name,
+            "adapter": executor.adapter(),
+            "images": images,
+            "class_accuracy": accuracy,
+            "loss": loss,
+            "seconds": seconds,
+        }))?;
+    } else {
+        print_line(&format!(
+            "{images} images: {accuracy:.2} % of classes right, loss {loss:.5}; {seconds:.2} s"
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,7 +81,7 @@ impl Failure {
             Failure::Output(_) => 6,
             Failure::Run(error) => match error {
                 RunError::Data(DataError::UnknownDataset { .. } | DataError::NoFolder { .. }) => 2,
-                RunError::TooFewPairs { .. } => 2,
+                RunError::TooFew { .. } => 2,
                 RunError::Data(_) => 3,
                 RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,

@@ -9,9 +9,9 @@ use crate::cpu::Cpu;
 use crate::data::Shape;
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Choice, Device, Gpu, adapters};
-use crate::model;
+use crate::model::{self, ModelOptions};
 use crate::ops::Layout;
-use crate::plan::{self, AdamOptions, Capacity, Plan, PlanKind, PlanOptions};
+use crate::plan::{self, Capacity, Plan, PlanKind, PlanOptions};
 
 /// The device that a run was given.
 pub enum Target {
@@ -80,18 +80,27 @@ impl Target {
         }
     }
 
-    /// The plan of this configuration on this device.
+    /// The plan of this configuration on this device, for images of a size and, should it classify them, of so
+    /// many classes.
     ///
     /// # Errors
     /// No such model, or one that does not fit.
-    pub fn plan(&self, config: &Config, input: Shape, capacity: Capacity) -> Result<Plan, Failure> {
-        let network = model::network(&config.model, input, &config.model_options())?;
+    pub fn plan(
+        &self,
+        config: &Config,
+        (input, classes): (Shape, usize),
+        capacity: Capacity,
+    ) -> Result<Plan, Failure> {
+        let options = ModelOptions { classes, ..config.model_options() };
+        let network = model::network(&config.model, input, &options)?;
         let options = |kind| PlanOptions {
             kind,
+            batch: config.batch(),
             batch_size: config.batch_size,
             convention: config.convention(),
             margin: config.margin,
-            adam: AdamOptions { eps: config.adam_eps, ..AdamOptions::default() },
+            optimizer: config.optimizer_options(),
+            augment: config.augment.is_some(),
             capacity,
             max_binding: self.max_binding(),
             layout: self.layout(),

@@ -12,6 +12,7 @@ use crate::data::Shape;
 use crate::gpu::session::grid;
 use crate::ops::{Access, Step};
 use crate::plan::{Capacity, Plan};
+use crate::train::Measure;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -49,15 +50,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     config.check()?;
     let target = Target::open(&arguments.adapter)?;
     let input = Shape { channels: 1, height: 28, width: 28 };
-    let plan = target.plan(&config, input, MNIST)?;
+    let plan = target.plan(&config, (input, 10), MNIST)?;
     if arguments.json {
         print_json(&describe(&plan))?;
         return Ok(ExitCode::SUCCESS);
     }
     print_line(&format!(
-        "{}, {} pairs, plan {}: {} parameters ({} trainable + {} state)",
+        "{}, {} {}, plan {}: {} parameters ({} trainable + {} state)",
         plan.model,
         plan.options.batch_size,
+        Measure::of(plan.options.batch).counted(),
         plan.options.kind.name(),
         plan.trainable() + plan.state(),
         plan.trainable(),

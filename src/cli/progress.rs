@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
 use crate::train::epoch::Totals;
-use crate::train::{EpochMetrics, Watch};
+use crate::train::{EpochMetrics, Measure, Watch};
 
 /// Set by Ctrl-C and by a request to terminate.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -19,14 +19,22 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Writes to stderr.
 pub struct Progress {
     epochs: u64,
+    /// What accuracies are of.
+    what: &'static str,
+    /// What is counted by the second.
+    counted: &'static str,
     steps: usize,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
 
 impl Progress {
-    pub fn new(epochs: u64) -> Self {
-        Progress { epochs, steps: 0, bar: None, last_line: Instant::now() }
+    pub fn new(epochs: u64, measure: Measure) -> Self {
+        let what = match measure {
+            Measure::Pairs => "pairs",
+            Measure::Classes => "classes",
+        };
+        Progress { epochs, what, counted: measure.counted(), steps: 0, bar: None, last_line: Instant::now() }
     }
 }
 
@@ -50,7 +58,8 @@ impl Watch for Progress {
     }
 
     fn step(&mut self, epoch: u64, totals: &Totals) {
-        let state = || format!("loss {:.4}, pairs {:.2} %", totals.mean_loss(), totals.accuracy());
+        let what = self.what;
+        let state = || format!("loss {:.4}, {what} {:.2} %", totals.mean_loss(), totals.accuracy());
         if let Some(bar) = &self.bar {
             bar.set_position(totals.steps);
             if totals.steps.is_multiple_of(16) {
@@ -81,9 +90,10 @@ impl Watch for Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+        let what = self.what;
         say(format_args!(
-            "epoch {}/{}: train loss {:.4}, pairs {:.2} %; validation loss {:.4}, pairs {:.2} %; \
-             {:.1} s + {:.1} s, {:.0} pairs/s{}",
+            "epoch {}/{}: train loss {:.4}, {what} {:.2} %; validation loss {:.4}, {what} {:.2} %; \
+             {:.1} s + {:.1} s, {:.0} {}/s{}",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,
@@ -93,6 +103,7 @@ impl Watch for Progress {
             metrics.train_seconds,
             metrics.val_seconds,
             metrics.pairs_per_second,
+            self.counted,
             if best { ", best so far" } else { "" }
         ));
     }

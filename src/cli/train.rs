@@ -13,10 +13,12 @@ use super::progress::{self, Progress};
 use super::{Failure, print_json, say};
 use crate::data::{self, Dataset, Split};
 use crate::executor::Executor;
-use crate::plan::{Capacity, NORM_EPS, Plan};
+use crate::model;
+use crate::plan::{BatchLayout, Capacity, NORM_EPS, Plan};
 use crate::report::{self, Report};
 use crate::train::{
-    self, Description, Outcome, Position, RunFolder, Schedule, Summary, Trainer, checkpoint, setup,
+    self, Description, Examples, Measure, Outcome, Position, Rate, RunFolder, Schedule, Summary, Trainer,
+    checkpoint, setup,
 };
 
 #[derive(Args)]
@@ -53,8 +55,9 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         say(format_args!("warning: {warning}"));
     }
     let split = data::split(&dataset, config.seed);
-    train::run::check(&dataset, &split, config.seed, config.batch_size)?;
-    let plan = target.plan(&config, dataset.shape, capacity(&dataset, &split))?;
+    train::run::check(&dataset, &split, config.batch(), config.seed, config.batch_size)?;
+    let plan =
+        target.plan(&config, (dataset.shape, dataset.classes.len()), capacity(&config, &dataset, &split))?;
     // Weights are checked before a folder is made for them.
     let start = Start::of(&config, &plan, folder.as_ref())?;
     announce_data(&dataset, &split);
@@ -86,8 +89,10 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         schedule: Schedule {
             epochs: config.epochs,
             max_steps: config.max_steps,
-            learning_rate: config.lr,
+            rate: Rate { base: config.lr, decay: config.schedule, warmup: config.warmup },
+            patience: config.patience,
             seed: config.seed,
+            augment: config.augment,
             checkpoint_steps: config.checkpoint_steps,
         },
         folder: &folder,
@@ -95,7 +100,7 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         log_steps: config.log_steps,
         position: start.position,
     };
-    let outcome = trainer.run(&mut Progress::new(config.epochs))?;
+    let outcome = trainer.run(&mut Progress::new(config.epochs, Measure::of(config.batch())))?;
     let summary = outcome.summary(executor.as_ref(), &dataset, config.seed);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
@@ -164,14 +169,17 @@ impl Start {
     }
 }
 
-/// Room for every pair of an epoch, and for scoring the larger of validation and test set at once.
-fn capacity(dataset: &Dataset, split: &Split) -> Capacity {
+/// Room for every example of an epoch, and for measuring the larger of validation and test set at once.
+fn capacity(config: &Config, dataset: &Dataset, split: &Split) -> Capacity {
     let evaluated = split.validation.len().max(split.test.len());
     Capacity {
         images: dataset.len(),
-        pairs: 2 * split.train.len(),
+        pairs: Examples::of_an_epoch(split, config.batch()),
         embeddings: evaluated,
-        scores: 2 * evaluated,
+        scores: match config.batch() {
+            BatchLayout::Pairs => 2 * evaluated,
+            BatchLayout::Labelled => 1,
+        },
     }
 }
 
@@ -214,6 +222,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         distance: config.distance,
         convention: config.convention(),
         margin: config.margin,
+        classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,
         seed: config.seed,
@@ -231,13 +240,20 @@ fn page(
     outcome: &Outcome,
 ) -> Result<String, Failure> {
     let test = outcome.test.as_ref();
+    let first = Examples::training(dataset, split, config.batch(), (config.seed, 1))?;
+    let training_pairs = match &first {
+        Examples::Pairs(pairs) => pairs.as_slice(),
+        Examples::Images(_) => &[],
+    };
     Ok(report::html(&Report {
         summary,
         epochs: &outcome.epochs,
         dataset,
-        training_pairs: &data::pairs::training(&dataset.labels, split, config.seed, 1)?,
-        test_pairs: test.map_or(&[], |test| &test.pairs),
+        training_pairs,
+        images: &first.images(),
+        test_pairs: test.map_or(&[], |test| test.pairs()),
         test_scores: test.map_or(&[], |test| &test.scores),
+        augment: config.augment,
         command: config.command()?,
     }))
 }
@@ -250,10 +266,24 @@ fn announce_end(summary: &Summary, outcome: &Outcome, folder: &Path) {
             folder.display()
         ));
     }
-    if let Some(test) = &outcome.test {
+    if summary.stopped_early {
         say(format_args!(
-            "test pairs {:.2} % with the weights of epoch {} ({} pairs in {:.2} s)",
-            test.metrics.accuracy, summary.best_epoch, test.metrics.pairs, test.seconds
+            "stopped early: no better validation since epoch {}, the best of {}",
+            summary.best_epoch, summary.epochs
+        ));
+    }
+    if let Some(test) = &outcome.test {
+        let what = match summary.measure {
+            Measure::Pairs => "pairs",
+            Measure::Classes => "classes",
+        };
+        say(format_args!(
+            "test {what} {:.2} % with the weights of epoch {} ({} {} in {:.2} s)",
+            test.accuracy,
+            summary.best_epoch,
+            test.examples.len(),
+            summary.measure.counted(),
+            test.seconds
         ));
     }
     say(format_args!("run folder: {}", folder.display()));

@@ -10,6 +10,7 @@ use super::open::Target;
 use super::{Failure, say};
 use crate::data::{Album, Shape};
 use crate::executor::Executor;
+use crate::model;
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
@@ -145,6 +146,11 @@ impl Trained {
         Ok(Trained { description, threshold, config, weights, path })
     }
 
+    /// Whether it classifies images instead of comparing them.
+    pub fn is_classifier(&self) -> bool {
+        model::is_classifier(&self.description.model)
+    }
+
     /// An executor with the weights and an album's images, able to score so many pairs at once.
     ///
     /// # Errors
@@ -157,7 +163,8 @@ impl Trained {
             embeddings: album.len().max(2),
             scores: pairs,
         };
-        let plan = target.plan(&self.config, self.description.input, capacity)?;
+        let classes = self.description.model_options().classes;
+        let plan = target.plan(&self.config, (self.description.input, classes), capacity)?;
         let weights = self.weights.for_plan(&plan, &self.path)?;
         target.check_memory(&plan)?;
         let mut executor = target.executor(plan, self.config.threads)?;
@@ -190,6 +197,7 @@ impl Arguments {
             distance: self.distance.unwrap_or(defaults.distance),
             convention: self.loss.unwrap_or(defaults.loss).convention(),
             margin: self.margin.unwrap_or(defaults.margin),
+            classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
             seed: defaults.seed,

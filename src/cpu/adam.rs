@@ -10,6 +10,7 @@ fn update<T: Real>(adam: &Adam, slot: &Slot, g: T, parameter: T, m: &mut T, v: &
     *m = T::of(adam.beta1) * *m + T::of(adam.rest1) * g;
     *v = T::of(adam.beta2) * *v + T::of(adam.rest2) * (g * g);
     let root = (*v / T::of(slot.correction2)).sqrt() + T::of(adam.eps);
+    let parameter = if adam.decays { parameter * T::of(slot.shrink) } else { parameter };
     parameter - T::of(slot.learning_rate) * (*m / T::of(slot.correction1)) / root
 }
 

@@ -4,12 +4,17 @@ use crate::ops::gather::Gather;
 use crate::plan::Slot;
 
 impl Gather {
-    /// Number within `data` of the image that row `m` of the batch shows; `None` where another
-    /// window of the data set holds it.
-    fn image(&self, m: usize, index: &[u32], slot: &Slot) -> Option<usize> {
+    /// Place in the list of the image that row `m` of the batch shows.
+    pub(super) fn entry(&self, m: usize, slot: &Slot) -> usize {
         let (branches, group) = (self.branches as usize, (self.images / self.branches) as usize);
         let position = slot.first as usize + (self.first as usize + m % group).min(slot.count as usize - 1);
-        let image = index[position * branches + m / group].wrapping_sub(self.first_resident);
+        position * branches + m / group
+    }
+
+    /// Number within `data` of the image that row `m` of the batch shows; `None` where another
+    /// window of the data set holds it.
+    pub(super) fn image(&self, m: usize, index: &[u32], slot: &Slot) -> Option<usize> {
+        let image = index[self.entry(m, slot)].wrapping_sub(self.first_resident);
         (image < self.resident).then_some(image as usize)
     }
 }

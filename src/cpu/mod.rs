@@ -28,9 +28,12 @@ mod reduce;
 mod rows;
 mod schedule;
 mod scratch;
+mod sgd;
 pub mod simd;
+mod softmax_cross_entropy;
 mod threads;
 mod trunk;
+mod warp;
 
 use crate::ops::{self, Step};
 
@@ -85,7 +88,10 @@ functions! {
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    sgd::Sgd { forward }
+    softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
     trunk::Trunk { forward, backward, update }
+    warp::Warp { forward }
 }
 
 /// Overwrites `to` with `values`, or adds them.

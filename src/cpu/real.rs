@@ -19,6 +19,7 @@ pub trait Real:
     /// Exact: every f32 is one of these numbers.
     fn of(value: f32) -> Self;
     fn exp(self) -> Self;
+    fn ln(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn is_nan(self) -> bool;
@@ -37,6 +38,9 @@ macro_rules! real {
             }
             fn exp(self) -> Self {
                 $ty::exp(self)
+            }
+            fn ln(self) -> Self {
+                $ty::ln(self)
             }
             fn sqrt(self) -> Self {
                 $ty::sqrt(self)

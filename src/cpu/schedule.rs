@@ -401,7 +401,7 @@ fn item(step: Step, split: Split) -> Item {
         Split::Whole => None,
         Split::Groups(groups) => (operand.view.layout == Layout::Interleaved || is_parts(operand))
             .then(|| operand.view.len / groups),
-        Split::Rows(_) if step.op == "adam" => Some(ELEMENTS),
+        Split::Rows(_) if matches!(step.op, "adam" | "sgd") => Some(ELEMENTS),
         Split::Rows(_) if step.op == "reduce" => (operand.access == Access::Write).then_some(ELEMENTS),
         Split::Rows(_) => (operand.access == Access::Write).then(|| ROWS * number(&step, "inputs")),
     };
@@ -428,13 +428,15 @@ fn groups(step: &Step, known: &HashMap<BufferId, usize>) -> Option<usize> {
 fn split(step: &Step, groups: Option<usize>) -> Split {
     match (step.op, step.entry, groups) {
         ("dense", "backward_weight", _) => Split::Rows(number(step, "rows").div_ceil(ROWS)),
-        ("adam", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
+        ("adam" | "sgd", ..) => Split::Rows(number(step, "count").div_ceil(ELEMENTS)),
         ("reduce", ..) if number(step, "count") > ELEMENTS => {
             Split::Rows(number(step, "count").div_ceil(ELEMENTS))
         }
-        ("gather" | "conv2d" | "pool2d" | "activation" | "dense" | "batch_norm" | "add", _, Some(groups)) => {
-            Split::Groups(groups)
-        }
+        (
+            "gather" | "warp" | "conv2d" | "pool2d" | "activation" | "dense" | "batch_norm" | "add",
+            _,
+            Some(groups),
+        ) => Split::Groups(groups),
         _ => Split::Whole,
     }
 }
@@ -455,7 +457,7 @@ fn overwrites(step: &Step) -> bool {
     let whole = match step.op {
         "dense" => number(step, "rows") == number(step, "outputs"),
         // A later window of the data set fills in what the first one lacks.
-        "gather" => number(step, "first_resident") == 0,
+        "gather" | "warp" => number(step, "first_resident") == 0,
         // A later piece of the batch puts its partial results behind those of the first one.
         "batch_norm" => number(step, "first_part") == 0,
         _ => true,

@@ -45,6 +45,18 @@ impl Album {
             .collect()
     }
 
+    /// Images of a data set; returns their numbers here.
+    ///
+    /// # Errors
+    /// The set does not have one of them.
+    pub fn add_images(&mut self, dataset: &Dataset, images: &[u32]) -> Result<Vec<u32>, DataError> {
+        let add = |(position, &image): (usize, &u32)| {
+            let beyond = DataError::NoSuchImage { position, image, labels: dataset.len() };
+            self.row(Member::Index(image), || dataset.image(image as usize).map(<[u8]>::to_vec).ok_or(beyond))
+        };
+        images.iter().enumerate().map(add).collect()
+    }
+
     /// Pairs of a user's list. Pairs that do not say whether they are the same come as different.
     ///
     /// # Errors

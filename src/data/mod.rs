@@ -3,9 +3,11 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`album`] | the images that pairs name, each once |
+//! | [`augment`] | distorted training images: an affine map for each |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
 //! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
+//! | [`labelled`] | the images of an epoch, each with its class |
 //! | [`pair_list`] | pairs that a user lists in a CSV file |
 //! | [`picture`] | picture files of any common format and size |
 //! | [`mod@split`] | which images train, validate and test |
@@ -19,9 +21,11 @@
 //! Images stay bytes, as stored; dividing by 255 is the network's business.
 
 pub mod album;
+pub mod augment;
 pub mod error;
 pub mod glyphs;
 pub mod idx;
+pub mod labelled;
 pub mod pair_list;
 pub mod pairs;
 pub mod picture;
@@ -33,6 +37,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use album::Album;
+pub use augment::Augmentation;
 pub use error::DataError;
 pub use glyphs::Glyphs;
 pub use pairs::Pair;

@@ -1,5 +1,6 @@
 //! Networks as lists of named layers: one file per system of the papers, and the registry by name.
 
+pub mod lenet5;
 pub mod resnet;
 pub mod sn_lenet5;
 
@@ -87,6 +88,8 @@ pub struct ModelOptions {
     pub activation: ActivationKind,
     pub pool: PoolKind,
     pub comparison: Comparison,
+    /// Of a classifier.
+    pub classes: usize,
 }
 
 impl Default for ModelOptions {
@@ -96,6 +99,7 @@ impl Default for ModelOptions {
             activation: ActivationKind::Relu,
             pool: PoolKind::Max,
             comparison: Comparison { distance: DistanceKind::Euclidean, head: true },
+            classes: 10,
         }
     }
 }
@@ -114,13 +118,19 @@ pub enum ModelError {
 }
 
 /// Every model's name, as `--model` takes it.
-pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small"];
+pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "lenet5"];
 
 /// The network of this name for images of this shape.
 pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
     match name {
         "sn-lenet5" => sn_lenet5::network(input, options),
         "resnet-small" => resnet::small(input, options),
+        "lenet5" => lenet5::network(input, options),
         _ => Err(ModelError::Unknown { name: name.to_string() }),
     }
+}
+
+/// Whether a model gives each image a logit for each class instead of comparing two.
+pub fn is_classifier(name: &str) -> bool {
+    name == "lenet5"
 }

@@ -16,6 +16,9 @@ attributes! {
         pub rest2: f32,
         /// Outside the root and after the correction; Keras puts it elsewhere.
         pub eps: f32,
+        /// Whether of the parameters only `slot.shrink = 1 - lr * weight_decay` is left before the step: AdamW
+        /// (Loshchilov and Hutter, 2019).
+        pub decays: bool,
     }
 }
 

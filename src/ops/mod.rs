@@ -20,7 +20,10 @@ pub mod objective;
 pub mod pool2d;
 pub mod reduce;
 pub mod rows;
+pub mod sgd;
+pub mod softmax_cross_entropy;
 pub mod trunk;
+pub mod warp;
 
 /// Invocations in a workgroup of a kernel (`WORKGROUP` in `shaders/common.wgsl`).
 pub const WORKGROUP: usize = 64;
@@ -72,7 +75,10 @@ stems! {
     pool2d::Pool2d,
     reduce::Reduce,
     rows::Rows,
+    sgd::Sgd,
+    softmax_cross_entropy::SoftmaxCrossEntropy,
     trunk::Trunk,
+    warp::Warp,
 }
 
 /// Stem of the shared declarations that stand before every op's WGSL.

@@ -344,7 +344,7 @@ impl Trunk {
     /// The optimizer that [`Trunk::update`] runs, on `count` parameters.
     pub fn adam(&self, count: usize) -> Adam {
         let Trunk { beta1, rest1, beta2, rest2, eps, .. } = *self;
-        Adam { count: count as u32, beta1, rest1, beta2, rest2, eps }
+        Adam { count: count as u32, beta1, rest1, beta2, rest2, eps, decays: false }
     }
 
     /// Of the forward pass.

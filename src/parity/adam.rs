@@ -6,13 +6,20 @@ use crate::ops::adam::{Adam, AdamViews};
 use crate::plan::Slot;
 
 pub fn cases(layout: Layout) -> Vec<Case> {
-    [(1, 1e-8, 1), (130, 1e-8, 1), (1757, 1e-4, 1000), (1757, 1e-8, 7)]
-        .into_iter()
-        .map(|(count, eps, t)| {
-            let adam = Adam { count, beta1: 0.9, rest1: 0.1, beta2: 0.999, rest2: 0.001, eps };
-            case(&format!("{count} parameters, eps {eps}, step {t}"), adam, t, layout)
-        })
-        .collect()
+    [
+        (1, 1e-8, 1, false),
+        (130, 1e-8, 1, false),
+        (1757, 1e-4, 1000, false),
+        (1757, 1e-8, 7, false),
+        (130, 1e-8, 7, true),
+    ]
+    .into_iter()
+    .map(|(count, eps, t, decays)| {
+        let adam = Adam { count, beta1: 0.9, rest1: 0.1, beta2: 0.999, rest2: 0.001, eps, decays };
+        let name = format!("{count} parameters, eps {eps}, step {t}{}", if decays { ", decay" } else { "" });
+        case(&name, adam, t, layout)
+    })
+    .collect()
 }
 
 fn case(name: &str, adam: Adam, t: i32, layout: Layout) -> Case {
@@ -31,6 +38,8 @@ fn case(name: &str, adam: Adam, t: i32, layout: Layout) -> Case {
     maker.step(adam.forward(&AdamViews { gradient, parameter, first_moment, second_moment }));
     maker.slot(Slot {
         learning_rate: 1e-3,
+        // A decay of 50, so that it shows beside the step.
+        shrink: 0.95,
         correction1: (1.0 - 0.9f64.powi(t)) as f32,
         correction2: (1.0 - 0.999f64.powi(t)) as f32,
         ..Slot::default()

@@ -27,10 +27,13 @@ mod objective;
 mod pool2d;
 mod reduce;
 mod rows;
+mod sgd;
+mod softmax_cross_entropy;
 pub mod subject;
 pub mod trace;
 pub mod training;
 mod trunk;
+mod warp;
 
 use crate::ops::Layout;
 
@@ -42,6 +45,7 @@ pub use subject::Subject;
 pub fn cases(layout: Layout) -> Vec<Case> {
     [
         gather::cases,
+        warp::cases,
         conv2d::cases,
         pool2d::cases,
         activation::cases,
@@ -50,8 +54,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         distance::cases,
         head::cases,
         contrastive::cases,
+        softmax_cross_entropy::cases,
         adam::cases,
         add::cases,
+        sgd::cases,
         reduce::cases,
         rows::cases,
         trunk::cases,

@@ -21,7 +21,9 @@ use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{self, AdamOptions, Capacity, Phase, Plan, PlanKind, PlanOptions, Slot};
+use crate::plan::{
+    self, AdamOptions, BatchLayout, Capacity, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, Slot,
+};
 use crate::train::{epoch, setup};
 
 /// Steps of each comparison.
@@ -123,10 +125,12 @@ impl Material {
         let network = model.network(self.dataset.shape).map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
             kind,
+            batch: BatchLayout::Pairs,
             batch_size,
             convention: Convention::Similarity,
             margin: 1.0,
-            adam: AdamOptions { eps, ..AdamOptions::default() },
+            optimizer: OptimizerOptions::Adam(AdamOptions { eps, ..AdamOptions::default() }),
+            augment: false,
             capacity: Capacity {
                 images: self.dataset.len(),
                 pairs: self.pairs.len(),
@@ -244,7 +248,7 @@ fn each_step(
     let parameters = cpu.plan().parameters.iter();
     let names: Vec<String> =
         parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
-    for (step, slot) in epoch::slots(cpu.as_ref(), 0..steps, 0, LEARNING_RATE).into_iter().enumerate() {
+    for (step, slot) in epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE).into_iter().enumerate() {
         let state = setup::read_all(cpu.as_mut(), true)?;
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
@@ -285,7 +289,7 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
     let material = Material::new(250);
     let [mut cpu, mut other] = material.executors(subject, kind, (Model::LeNet(smooth()), 1e-4))?;
     let steps = steps(subject, kind);
-    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, LEARNING_RATE);
+    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
     let title = format!("{steps} steps of sn-lenet5, tanh, average, eps 1e-4, {}", kind.name());
     let mut verdict = verdict("free", &title);
@@ -329,7 +333,7 @@ fn traced(
     let Subject::Gpu(device) = subject else { return Ok(Vec::new()) };
     let (material, max_binding) = (Material::new(12), max_binding(device));
     let plan = material.plan(kind, TRACED_BATCH, model, max_binding, Layout::Plain)?;
-    let slot = Slot { count: TRACED_BATCH as u32, ..plan.adam_slot(1, LEARNING_RATE) };
+    let slot = Slot { count: TRACED_BATCH as u32, ..plan.slot(1, LEARNING_RATE) };
     let mut gpu = Gpu::new(device.clone(), plan)?;
     material.fill(&mut gpu)?;
     let mut verdicts = trace(&mut gpu, slot)?;

@@ -7,12 +7,13 @@
 
 use super::subnet::Stage;
 use super::{
-    Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
-    liveness,
+    BatchLayout, Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role,
+    Tensor, lists, liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::gather::words;
+use crate::ops::warp::MATRIX;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Pairs scored in one step, at most.
@@ -26,6 +27,9 @@ pub(super) struct Builder<'a> {
     /// Where each parameter stands in the buffers of parameters, gradients and moments, or in the
     /// buffer of state.
     pub(super) offsets: Vec<usize>,
+    /// Stretches of the buffer of parameters, in order: each one's end, and the coefficient that the optimizer
+    /// treats it with.
+    pub(super) stretches: Vec<(usize, f64)>,
     /// Lengths of short-lived tensors; their buffer numbers start behind [`TEMPORARY`].
     pub(super) temporaries: Vec<usize>,
     pub(super) stages: Vec<Stage>,
@@ -36,14 +40,18 @@ const TEMPORARY: usize = 1 << 20;
 
 #[derive(Clone, Copy)]
 pub(super) struct Fixed {
-    pub(super) pairs_index: View,
-    pub(super) pairs_same: View,
+    /// Entries of the batches, and what is known of them.
+    pub(super) train_index: View,
+    pub(super) train_labels: View,
+    /// Affine maps of the training images, where they are augmented.
+    pub(super) train_matrices: Option<View>,
     pub(super) embed_index: View,
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
     pub(super) gradients: BufferId,
-    pub(super) first_moments: BufferId,
-    pub(super) second_moments: BufferId,
+    /// What the optimizer keeps, in the order of [`OptimizerOptions::kept`]; where that is less, the last one
+    /// stands again.
+    pub(super) kept: [BufferId; 2],
     pub(super) state: BufferId,
     pub(super) history: View,
     pub(super) embeddings: View,
@@ -62,6 +70,7 @@ pub fn build(network: &Network, options: &PlanOptions) -> Result<Plan, PlanError
         tensors: Vec::new(),
         parameters: Vec::new(),
         offsets: Vec::new(),
+        stretches: Vec::new(),
         temporaries: Vec::new(),
         stages: Vec::new(),
     };
@@ -117,17 +126,21 @@ impl Builder<'_> {
             PlanKind::Unfused | PlanKind::Fused => largest,
             PlanKind::Blocked => largest.max(self.largest_blocked()),
         };
-        let images = options.max_binding / (4 * largest);
-        if images < 2 {
-            let needed = 2 * 4 * largest;
-            return Err(self.too_large("the activations of one pair", needed));
+        let (images, branches) = (options.max_binding / (4 * largest), options.batch.branches());
+        if images < branches {
+            let needed = branches * 4 * largest;
+            return Err(self.too_large("the activations of a pair, or an image,", needed));
         }
-        let piece = options.batch_size.min(images / 2);
-        let embed_batch = (2 * options.batch_size).min(images);
+        let piece = options.batch_size.min(images / branches);
+        let embed_batch = (branches * options.batch_size).min(images);
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
         let [mut train, mut embed] = match options.kind {
+            PlanKind::Unfused | PlanKind::Blocked if options.batch == BatchLayout::Labelled => [
+                self.classify_steps(network, &windows, &fixed, piece, features)?,
+                self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
+            ],
             PlanKind::Unfused | PlanKind::Blocked => [
                 self.train_steps(network, &windows, &fixed, piece, features)?,
                 self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
@@ -143,7 +156,11 @@ impl Builder<'_> {
                 }
             }
         };
-        let mut score = self.score_steps(network, &fixed, score_batch, features);
+        let mut score = match options.batch {
+            BatchLayout::Pairs => self.score_steps(network, &fixed, score_batch, features),
+            // Embeddings are logits, and the host reads those.
+            BatchLayout::Labelled => Vec::new(),
+        };
         self.share_memory([&mut train, &mut embed, &mut score]);
         self.check(&[&train, &embed, &score])?;
         Ok(Plan {
@@ -198,20 +215,41 @@ impl Builder<'_> {
 
     fn fixed_buffers(&mut self, features: usize) -> Fixed {
         let capacity = self.options.capacity;
-        let pairs_index = self.lone("pairs.index", Role::List, &[capacity.pairs, 2]);
-        let pairs_same = self.lone("pairs.same", Role::List, &[capacity.pairs]);
+        let branches = self.options.batch.branches();
+        let [index, labels, matrices] = lists(self.options.batch);
+        let train_index = self.lone(index, Role::List, &[capacity.pairs, branches]);
+        let train_labels = self.lone(labels, Role::List, &[capacity.pairs]);
+        let shape = [capacity.pairs, branches, MATRIX];
+        let train_matrices = self.options.augment.then(|| self.lone(matrices, Role::List, &shape));
         let embed_index = self.lone("embed.index", Role::List, &[capacity.embeddings]);
         let score_index = self.lone("score.index", Role::List, &[capacity.scores, 2]);
+        let optimizer = self.options.optimizer;
+        let coefficient = |position: &usize| optimizer.coefficient(self.parameters[*position].family());
+        // What the optimizer treats alike stands together, so that a launch updates all of it.
+        let mut order: Vec<usize> = (0..self.parameters.len()).collect();
+        order.sort_by(|a, b| coefficient(b).total_cmp(&coefficient(a)));
         let mut ends = [0, 0];
-        for parameter in &self.parameters {
+        self.offsets = vec![0; order.len()];
+        for position in order {
+            let parameter = &self.parameters[position];
             let end = &mut ends[usize::from(!parameter.trainable)];
-            self.offsets.push(*end);
+            self.offsets[position] = *end;
             *end += parameter.len().next_multiple_of(ALIGN);
+            if parameter.trainable {
+                let coefficient = optimizer.coefficient(parameter.family());
+                match self.stretches.last_mut() {
+                    Some((last, of_last)) if *of_last == coefficient => *last = *end,
+                    _ => self.stretches.push((*end, coefficient)),
+                }
+            }
         }
         let parameters = self.buffer("parameters", Role::Parameters, ends[0]);
         let gradients = self.buffer("gradients", Role::Gradients, ends[0]);
-        let first_moments = self.buffer("first_moments", Role::Optimizer, ends[0]);
-        let second_moments = self.buffer("second_moments", Role::Optimizer, ends[0]);
+        let kept: Vec<(&str, BufferId)> = optimizer
+            .kept()
+            .iter()
+            .map(|(ending, name)| (*ending, self.buffer(name, Role::Optimizer, ends[0])))
+            .collect();
         let state = self.buffer("state", Role::State, ends[1]);
         for (parameter, &offset) in self.parameters.iter().zip(&self.offsets) {
             let mut tensor = |suffix: &str, buffer| {
@@ -224,21 +262,20 @@ impl Builder<'_> {
             if parameter.trainable {
                 tensor("", parameters);
                 tensor(".gradient", gradients);
-                tensor(".first_moment", first_moments);
-                tensor(".second_moment", second_moments);
+                kept.iter().for_each(|(ending, buffer)| tensor(&format!(".{ending}"), *buffer));
             } else {
                 tensor("", state);
             }
         }
         Fixed {
-            pairs_index,
-            pairs_same,
+            train_index,
+            train_labels,
+            train_matrices,
             embed_index,
             score_index,
             parameters,
             gradients,
-            first_moments,
-            second_moments,
+            kept: [kept[0].1, kept[kept.len() - 1].1],
             state,
             history: self.lone("history", Role::Results, &[HISTORY, 2]),
             embeddings: self.lone("embeddings", Role::Results, &[capacity.embeddings, features]),

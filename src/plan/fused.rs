@@ -3,10 +3,10 @@
 //! `trunk.forward`, `objective`, `trunk.backward`, `trunk.update`. Between them the batch must come together:
 //! for the loss, and for the sums over the images. What one launch leaves to the next stays on the device.
 
-use super::PlanError;
 use super::build::{Builder, Fixed, Steps};
 use super::phases::{NORM_EPS, NORM_MOMENTUM, SQUARED_FLOOR};
 use super::subnet::Stage;
+use super::{BatchLayout, OptimizerOptions, PlanError};
 use crate::model::{LayerKind, Network};
 use crate::ops::objective::{HeadViews, Objective};
 use crate::ops::rows::Rows;
@@ -23,6 +23,14 @@ impl Builder<'_> {
         embed_batch: usize,
     ) -> Result<[Vec<Step>; 2], PlanError> {
         let pairs = self.options.batch_size;
+        if self.options.augment {
+            let why = "its kernels read images as they are stored".into();
+            return Err(PlanError::Unfusable { what: "augmentation".into(), why });
+        }
+        if self.options.batch != BatchLayout::Pairs {
+            let why = "its loss is that of pairs".into();
+            return Err(PlanError::Unfusable { what: network.name.clone(), why });
+        }
         let trunk = self.trunk(network)?;
         let [(data, ..)] = windows else {
             let why = format!("it takes {} bindings, not one", windows.len());
@@ -39,12 +47,12 @@ impl Builder<'_> {
         let compared = temporary(2, pairs);
         let parts = temporary(images, layout.parts);
         let mut train = Steps::default();
-        let forward = trunk.forward(*data, fixed.pairs_index, parameters, saved, embedding);
+        let forward = trunk.forward(*data, fixed.train_index, parameters, saved, embedding);
         train.add("trunk", vec![forward]);
         train.add("objective", vec![self.objective(network, fixed, embedding, compared)]);
         let inputs = BackwardViews {
             data: *data,
-            index: fixed.pairs_index,
+            index: fixed.train_index,
             parameters,
             kept: saved,
             embedded: embedding,
@@ -54,8 +62,8 @@ impl Builder<'_> {
         let all = |buffer: BufferId| whole(buffer, self.buffers[buffer.0].len);
         let views = UpdateViews {
             parameter: all(fixed.parameters),
-            first_moment: all(fixed.first_moments),
-            second_moment: all(fixed.second_moments),
+            first_moment: all(fixed.kept[0]),
+            second_moment: all(fixed.kept[1]),
         };
         train.add("adam", vec![trunk.update(saved, parts, all(fixed.gradients), &views)]);
 
@@ -82,7 +90,7 @@ impl Builder<'_> {
             momentum: NORM_MOMENTUM,
         };
         if !network.comparison.head {
-            return objective.without_head(embedded, fixed.pairs_same, fixed.history, compared);
+            return objective.without_head(embedded, fixed.train_labels, fixed.history, compared);
         }
         let scalars = |first: &str, count, buffer| {
             View::plain(buffer, self.named(first, buffer).offset, Objective::scalars_len(count))
@@ -92,7 +100,7 @@ impl Builder<'_> {
             dhead: scalars("head.norm.weight", 4, fixed.gradients),
             running: scalars("head.norm.running_mean", 2, fixed.state),
         };
-        objective.with_head(embedded, fixed.pairs_same, &views, fixed.history, compared)
+        objective.with_head(embedded, fixed.train_labels, &views, fixed.history, compared)
     }
 
     /// The network as a trunk, if it is one.
@@ -124,7 +132,10 @@ impl Builder<'_> {
             let why = "its activations, or its pools, are not all of one kind";
             return Err(unfusable(&network.name, why.into()));
         }
-        let adam = self.options.adam;
+        let adam = match self.options.optimizer {
+            OptimizerOptions::Adam(adam) if adam.weight_decay == 0.0 => adam,
+            _ => return Err(unfusable("the optimizer", "it has Adam without weight decay".into())),
+        };
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
             branches: 2,

@@ -2,7 +2,8 @@ use super::*;
 use crate::model::{Comparison, LayerKind, ModelOptions, Network, network};
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
-use crate::ops::{Access, contrastive::Convention};
+use crate::ops::{Access, Constant, contrastive::Convention};
+use crate::plan::optimizer::Family;
 
 const SPLITTABLE: [PlanKind; 2] = [PlanKind::Unfused, PlanKind::Blocked];
 
@@ -13,10 +14,12 @@ fn lenet(channels: usize, side: usize, options: &ModelOptions) -> Network {
 fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout) -> PlanOptions {
     PlanOptions {
         kind,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,
-        adam: AdamOptions::default(),
+        optimizer: OptimizerOptions::default(),
+        augment: false,
         capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
         max_binding,
         layout,
@@ -139,6 +142,76 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
         build_first(&good, &kinds, |kind| options(kind, 64, max_binding, Layout::Plain)).unwrap().options.kind
     };
     assert_eq!((auto(1 << 20), auto(1 << 27)), (PlanKind::Unfused, PlanKind::Fused));
+}
+
+#[test]
+fn what_an_optimizer_treats_alike_is_one_launch() {
+    let network = lenet(1, 28, &ModelOptions::default());
+    let usual = options(PlanKind::Unfused, 9, 1 << 27, Layout::Plain);
+    let decay = OptimizerOptions::Adam(AdamOptions { weight_decay: 0.1, ..AdamOptions::default() });
+    let sgd = |penalty: &str| {
+        OptimizerOptions::Sgd(SgdOptions {
+            momentum: "0.9".parse().unwrap(),
+            penalty: penalty.parse().unwrap(),
+        })
+    };
+    // Tensors start at multiples of 64 elements.
+    for (optimizer, launches) in [
+        (OptimizerOptions::default(), vec![(61_376, false)]),
+        (decay, vec![(60_736, true), (640, false)]),
+        (sgd("conv=0,dense=0"), vec![(61_376, false)]),
+        (sgd("conv=0.02"), vec![(2_624, true), (58_752, false)]),
+        (sgd("conv=0.02,dense=0.1"), vec![(58_112, true), (2_624, true), (640, false)]),
+    ] {
+        let plan = build(&network, &PlanOptions { optimizer, ..usual }).unwrap();
+        let steps = plan.train.iter().filter(|step| ["adam", "sgd"].contains(&step.op));
+        let found: Vec<(usize, bool)> = steps
+            .map(|step| {
+                let coefficient = |(name, value): &(&str, Constant)| match (*name, value) {
+                    ("decays", Constant::Bool(decays)) => Some(*decays),
+                    ("penalty", Constant::F32(penalty)) => Some(*penalty > 0.0),
+                    _ => None,
+                };
+                let treated = step.constants.iter().find_map(coefficient).unwrap();
+                (step.operand("parameter").unwrap().view.len, treated)
+            })
+            .collect();
+        assert_eq!(found, launches, "{optimizer:?}");
+        let weights = ["conv1.weight", "conv2.weight", "fc1.weight", "fc2.weight"];
+        for parameter in plan.parameters.iter().filter(|parameter| parameter.trainable) {
+            let weight = weights.contains(&parameter.name.as_str());
+            assert_eq!(parameter.family() != Family::Other, weight, "{}", parameter.name);
+        }
+        let kept = plan.saved(true).len() - plan.parameters.len();
+        assert_eq!(kept, 12 * optimizer.kept().len());
+        nothing_is_overwritten(&plan);
+    }
+    let fused = PlanOptions { optimizer: decay, kind: PlanKind::Fused, ..usual };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
+}
+
+/// Training images alone are augmented, and a plan without that knows nothing of it.
+#[test]
+fn augmentation_takes_room_and_launches_only_where_it_is_asked_for() {
+    let network = lenet(1, 28, &ModelOptions::default());
+    for kind in SPLITTABLE {
+        let plain = options(kind, 9, 1 << 27, Layout::Plain);
+        let [plain, augmented] =
+            [false, true].map(|augment| build(&network, &PlanOptions { augment, ..plain }).unwrap());
+        let ops = |steps: &[Step], op| steps.iter().filter(|step| step.op == op).count();
+        assert_eq!((ops(&plain.train, "gather"), ops(&plain.train, "warp")), (1, 0));
+        assert_eq!((ops(&augmented.train, "gather"), ops(&augmented.train, "warp")), (0, 1));
+        assert_eq!((ops(&augmented.embed, "gather"), ops(&augmented.embed, "warp")), (1, 0));
+        assert_eq!(plain.train.len(), augmented.train.len());
+        assert!(plain.tensor("pairs.matrices").is_none());
+        // Six words for each of both images of 18 pairs.
+        assert_eq!(augmented.memory() - plain.memory(), 4 * 6 * 2 * 18);
+    }
+    let fused = PlanOptions { augment: true, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
+    let kinds = [PlanKind::Fused, PlanKind::Unfused];
+    let auto = build_first(&network, &kinds, |kind| PlanOptions { kind, ..fused }).unwrap();
+    assert_eq!(auto.options.kind, PlanKind::Unfused);
 }
 
 /// A value must stay where it is until its last reader has run.
@@ -267,4 +340,32 @@ fn layers_that_do_not_fit_are_refused_by_name() {
     assert_eq!(refused(&network), ("layer1.0.bn2".into(), "no layer takes what it gives".into()));
     let error = build(&good, &PlanOptions { kind: PlanKind::Fused, ..options }).unwrap_err();
     assert!(matches!(error, PlanError::Unfusable { .. }), "{error}");
+}
+
+#[test]
+fn a_classifier_reads_labels_and_writes_logits() {
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    let network = network("lenet5", input, &ModelOptions { classes: 7, ..ModelOptions::default() }).unwrap();
+    for kind in SPLITTABLE {
+        let usual = PlanOptions { batch: BatchLayout::Labelled, ..options(kind, 9, 1 << 27, Layout::Plain) };
+        let whole = build(&network, &usual).unwrap();
+        assert_eq!((whole.features, whole.state(), whole.has_head), (7, 0, false));
+        assert_eq!(whole.trainable(), 60_856 + 7 * 85);
+        assert_eq!(whole.tensor("images.index").unwrap().shape, [18, 1]);
+        assert!(whole.tensor("pairs.index").is_none() && whole.score.is_empty());
+        let pieces = build(&network, &PlanOptions { max_binding: 64 << 10, ..usual }).unwrap();
+        for (plan, several) in [(&whole, false), (&pieces, true)] {
+            let losses: Vec<_> =
+                plan.train.iter().filter(|step| step.op == "softmax_cross_entropy").collect();
+            assert_eq!(losses.len() > 2, several);
+            // Each piece's loss comes behind the pieces before it, and adds to theirs.
+            for (number, loss) in losses.iter().enumerate() {
+                assert!(loss.constants.contains(&("accumulate", Constant::Bool(number > 1))));
+            }
+            nothing_is_overwritten(plan);
+        }
+    }
+    let fused =
+        PlanOptions { batch: BatchLayout::Labelled, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
 }

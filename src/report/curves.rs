@@ -43,12 +43,24 @@ pub fn section(report: &Report) -> Markup {
     let (_, highest) = range(train.iter().chain(&val));
     // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
     let highest = if highest > 0.0 { highest } else { 1.0 };
-    let loss = chart("Loss", "mean over pairs", train, val, Axis::around(0.0, highest));
+    let loss = chart(
+        "Loss",
+        if report.compares() { "mean over pairs" } else { "mean over images" },
+        train,
+        val,
+        Axis::around(0.0, highest),
+    );
     let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
     let (low, high) = range(train.iter().chain(&val));
     // Less than a point between the edges would make mountains of nothing.
     let low = low.min(high - 1.0).max(0.0);
-    let accuracy = chart("Accuracy", "% of pairs", train, val, Axis::around(low, high));
+    let accuracy = chart(
+        "Accuracy",
+        if report.compares() { "% of pairs" } else { "% of images" },
+        train,
+        val,
+        Axis::around(low, high),
+    );
     html! {
         section {
             h2 { "Learning" }

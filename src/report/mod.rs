@@ -22,9 +22,9 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use crate::data::{Dataset, Pair};
+use crate::data::{Augmentation, Dataset, Pair};
 use crate::eval::Score;
-use crate::train::{EpochMetrics, Summary};
+use crate::train::{EpochMetrics, Measure, Summary};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -49,6 +49,9 @@ pub struct Report<'a> {
     pub test_pairs: &'a [Pair],
     /// One for each of `test_pairs`, in their order; empty where the run was not tested.
     pub test_scores: &'a [Score],
+    /// What happened to training images, and those of the first epoch in the order of its list.
+    pub augment: Option<Augmentation>,
+    pub images: &'a [u32],
     /// What repeats the run, as one types it.
     pub command: String,
 }
@@ -72,6 +75,11 @@ impl Report<'_> {
             (false, true) => "no epoch was completed",
             (false, false) => "no test pairs were scored",
         }
+    }
+
+    /// Whether the network compares images, rather than classify them.
+    fn compares(&self) -> bool {
+        self.summary.measure == Measure::Pairs
     }
 
     fn best(&self) -> Option<&EpochMetrics> {
@@ -107,9 +115,9 @@ pub fn html(report: &Report) -> String {
                 }
                 main {
                     (curves::section(report))
-                    (pairs::training(report))
-                    (pairs::tested(report))
-                    (pairs::mistakes(report))
+                    @if report.compares() { (pairs::training(report)) }
+                    (pairs::augmented(report))
+                    @if report.compares() { (pairs::tested(report)) (pairs::mistakes(report)) }
                     (histogram::section(report))
                     (tables::section(report))
                 }
@@ -130,7 +138,11 @@ fn lede(report: &Report) -> Markup {
         (number::counted(report.dataset.len(), "image")) " in "
         (number::counted(classes.len(), "class")) ", " (colours) ", "
         (shape.width) " × " (shape.height) " pixels. "
-        "A siamese network, trained on pairs of images to tell the same class from different ones."
+        @if report.compares() {
+            "A siamese network, trained on pairs of images to tell the same class from different ones."
+        } @else {
+            "A classifier, trained to name the class of each image."
+        }
     }
 }
 
@@ -156,17 +168,19 @@ fn notes(report: &Report) -> Vec<String> {
 /// The figures that a reader looks for first.
 fn headline(report: &Report) -> Markup {
     let summary = report.summary;
-    let test = match summary.test_accuracy {
-        Some(accuracy) => (
+    let [.., test] = summary.accuracies();
+    let test = match test {
+        Some(accuracy) if report.compares() => (
             number::percent(accuracy),
             format!("of {} told apart rightly", number::counted(report.test_pairs.len(), "test pair")),
         ),
+        Some(accuracy) => (number::percent(accuracy), "of the test images named rightly".into()),
         None => ("none".into(), report.untested().into()),
     };
     let best = match report.best() {
         Some(best) => (
             format!("{} of {}", summary.best_epoch, summary.epochs),
-            format!("{} of validation pairs", number::percent(best.val_accuracy)),
+            format!("{} of validation {}", number::percent(best.val_accuracy), summary.measure.counted()),
         ),
         None => ("none".into(), "no epoch was completed".into()),
     };
@@ -183,7 +197,7 @@ fn headline(report: &Report) -> Markup {
         format!("{}, {}{software}", summary.adapter.backend, summary.adapter.driver),
     );
     let tiles = [
-        ("Test pair accuracy", test),
+        (if report.compares() { "Test pair accuracy" } else { "Test class accuracy" }, test),
         ("Best epoch", best),
         ("Seconds per epoch", time),
         ("Adapter", adapter),

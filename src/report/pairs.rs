@@ -4,10 +4,13 @@ use maud::{Markup, html};
 
 use super::{Report, THRESHOLD, called_same, number, picture};
 use crate::data::Pair;
+use crate::data::augment::warped;
 use crate::eval::Score;
 
 /// How many training pairs and test pairs are shown: whole rows of 8, 6, 4 or 3.
 const SHOWN: usize = 24;
+/// How many augmented images are shown: a row or two.
+const AUGMENTED: usize = 8;
 /// How many mistakes of each kind are shown.
 const MISTAKES: usize = 12;
 
@@ -32,6 +35,41 @@ pub fn training(report: &Report) -> Markup {
                         (card(report, pair, false, html! {
                             @if pair.same { span.tag.pos { "POS" } } @else { span.tag.neg { "NEG" } }
                         }))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Training images as they are stored, beside what the network met in the first epoch.
+pub fn augmented(report: &Report) -> Markup {
+    let Some(augment) = report.augment.filter(|_| !report.images.is_empty()) else { return html! {} };
+    let shown = report.images.iter().copied().take(AUGMENTED).enumerate();
+    let met = |number: usize, image: u32| {
+        let matrix = augment.matrix(report.summary.seed, 1, number as u64);
+        let stored = report.dataset.image(image as usize)?;
+        picture::uri(report.dataset.shape, &warped(report.dataset.shape, stored, &matrix))
+    };
+    let (width, height) = size(report);
+    html! {
+        section {
+            h2 { "Augmented images" }
+            p {
+                "The first images as they are stored (left) and as they were trained on in the first epoch "
+                "(right): " code { (augment) } ". Every epoch draws anew; images of validation and test "
+                "stay as they are."
+            }
+            ul.pairs style=(style(report)) {
+                @for (number, index) in shown {
+                    li {
+                        div.images {
+                            (image(report, index))
+                            @if let Some(uri) = met(number, index) {
+                                img src=(uri) width=(width) height=(height)
+                                    alt=(format!("{}, image {}, augmented", class(report, index), index));
+                            }
+                        }
                     }
                 }
             }

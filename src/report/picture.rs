@@ -10,7 +10,12 @@ use crate::data::{Dataset, Shape};
 /// The image as a `data:` address of a PNG: grey, or colour where there are three planes (of other
 /// numbers of planes the first). `None` beyond the last image.
 pub fn data_uri(dataset: &Dataset, index: u32) -> Option<String> {
-    let png = encode(dataset.shape, dataset.image(index as usize)?)?;
+    uri(dataset.shape, dataset.image(index as usize)?)
+}
+
+/// The same of NCHW bytes.
+pub fn uri(shape: Shape, planes: &[u8]) -> Option<String> {
+    let png = encode(shape, planes)?;
     Some(format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png)))
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Report, THRESHOLD, number};
-use crate::train::EpochMetrics;
+use crate::train::{EpochMetrics, Summary};
 
 /// A command of which no flag is broken at its hyphens.
 fn command(text: &str) -> Markup {
@@ -54,11 +54,12 @@ fn results(report: &Report) -> Vec<Row> {
         None => "none".into(),
     };
     let time = |seconds: f64| if summary.epochs > 0 { number::seconds(seconds) } else { "none".into() };
+    let [train, val, test] = summary.accuracies();
     let trained: f64 = report.epochs.iter().map(|metrics| metrics.train_seconds).sum();
-    vec![
-        ("Test pair accuracy", accuracy(summary.test_accuracy)),
-        ("Validation accuracy, best epoch", accuracy(summary.val_accuracy)),
-        ("Training accuracy, best epoch", accuracy(summary.train_accuracy)),
+    let mut rows = vec![
+        (if report.compares() { "Test pair accuracy" } else { "Test class accuracy" }, accuracy(test)),
+        ("Validation accuracy, best epoch", accuracy(val)),
+        ("Training accuracy, best epoch", accuracy(train)),
         ("Validation loss, best epoch", loss(|best| best.val_loss)),
         ("Training loss, best epoch", loss(|best| best.train_loss)),
         ("Threshold of the accuracies", THRESHOLD.to_string()),
@@ -68,16 +69,21 @@ fn results(report: &Report) -> Vec<Row> {
         ("Training steps", number::grouped(summary.steps)),
         ("Training time per epoch", time(summary.seconds_per_epoch)),
         ("Training time, all epochs", time(trained)),
-        (
-            "Test time",
-            if summary.test_accuracy.is_some() {
-                number::seconds(summary.test_seconds)
-            } else {
-                "none".into()
-            },
-        ),
-        ("Ended", if summary.interrupted { "interrupted" } else { "complete" }.into()),
-    ]
+        ("Test time", if test.is_some() { number::seconds(summary.test_seconds) } else { "none".into() }),
+        ("Ended", ended(summary).into()),
+    ];
+    if !report.compares() {
+        rows.retain(|(name, _)| !name.starts_with("Threshold"));
+    }
+    rows
+}
+
+fn ended(summary: &Summary) -> &'static str {
+    match (summary.interrupted, summary.stopped_early) {
+        (true, _) => "interrupted",
+        (_, true) => "early: validation did not get better any more",
+        _ => "complete",
+    }
 }
 
 fn circumstances(report: &Report) -> Vec<Row> {
@@ -97,7 +103,7 @@ fn circumstances(report: &Report) -> Vec<Row> {
         ("Plan", summary.plan.clone()),
         ("Launches per training step", grouped(summary.launches_per_step)),
         ("Launches counted", number::grouped(summary.train_launches)),
-        ("Pairs per step", grouped(summary.batch_size)),
+        (if report.compares() { "Pairs per step" } else { "Images per step" }, grouped(summary.batch_size)),
         ("Seed", summary.seed.to_string()),
         ("Program", concat!("gpu-siamese ", env!("CARGO_PKG_VERSION")).into()),
         ("Model", summary.model.clone()),
@@ -138,7 +144,7 @@ fn epochs(report: &Report) -> Markup {
                     th scope="col" { "Epoch" }
                     th.wide scope="col" { "Step" }
                     @for name in COLUMNS { th scope="col" { (name) } }
-                    th.wide scope="col" { "Pairs/s" }
+                    th.wide scope="col" { @if report.compares() { "Pairs/s" } @else { "Images/s" } }
                 }
             }
             tbody {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::data::Shape;
 use crate::executor::AdapterInfo;
+use crate::train::Measure;
 
 /// A run, made up.
 struct Run {
@@ -12,6 +13,8 @@ struct Run {
     training: Vec<Pair>,
     test: Vec<Pair>,
     scores: Vec<Score>,
+    augment: Option<Augmentation>,
+    images: Vec<u32>,
 }
 
 impl Run {
@@ -28,6 +31,7 @@ impl Run {
             train_seconds: 7.5,
             val_seconds: 0.1,
             pairs_per_second: 12_000.0,
+            measure: Measure::Pairs,
         };
         let pair = |index: u32| {
             let same = index.is_multiple_of(2);
@@ -64,10 +68,15 @@ impl Run {
                 train_accuracy: Some(97.5),
                 val_accuracy: Some(96.5),
                 test_accuracy: Some(90.0),
+                train_class_accuracy: None,
+                val_class_accuracy: None,
+                test_class_accuracy: None,
+                measure: Measure::Pairs,
                 threshold: 0.5,
                 seconds_per_epoch: 7.5,
                 test_seconds: 0.03,
                 interrupted: false,
+                stopped_early: false,
             },
             epochs: (1..=epochs).map(metrics).collect(),
             dataset: Dataset {
@@ -82,6 +91,8 @@ impl Run {
             training: (0..50).map(pair).collect(),
             test: (0..40).map(pair).collect(),
             scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
+            augment: None,
+            images: (0..8).collect(),
         }
     }
 
@@ -109,6 +120,8 @@ impl Run {
             training_pairs: &self.training,
             test_pairs: &self.test,
             test_scores: &self.scores,
+            augment: self.augment,
+            images: &self.images,
             command: "gpu-siamese train --seed 7".into(),
         })
     }
@@ -141,6 +154,38 @@ fn assert_balanced(page: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+}
+
+/// A classifier's accuracy is no accuracy of pairs, and nowhere called one.
+#[test]
+fn the_page_of_a_classifier_counts_images() {
+    let mut run = Run::new(3);
+    let summary = &mut run.summary;
+    summary.measure = Measure::Classes;
+    (summary.train_class_accuracy, summary.train_accuracy) = (summary.train_accuracy, None);
+    (summary.val_class_accuracy, summary.val_accuracy) = (summary.val_accuracy, None);
+    (summary.test_class_accuracy, summary.test_accuracy) = (Some(98.76), None);
+    (run.training, run.test, run.scores) = (vec![], vec![], vec![]);
+    run.epochs.iter_mut().for_each(|metrics| metrics.measure = Measure::Classes);
+    let page = run.page();
+    assert_balanced(&page);
+    assert!(page.contains("98.76\u{a0}%") && page.contains("Test class accuracy"));
+    let lower = page[page.find("<body>").unwrap()..].to_lowercase();
+    assert!(!lower.contains("pair") && !lower.contains("siamese network"), "{lower}");
+}
+
+#[test]
+fn augmented_images_stand_beside_the_stored_ones() {
+    let mut run = Run::new(3);
+    assert!(!run.page().contains("Augmented images"));
+    run.augment = "flip,shift=1".parse().ok();
+    let page = run.page();
+    let section = below(&page, "Augmented images");
+    assert!(section.contains("<code>shift=1,flip</code>"), "{section}");
+    assert_eq!(section.matches("<img").count(), 16);
+    let pictures: Vec<&str> =
+        section.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(pictures.chunks(2).any(|pair| pair[0] != pair[1]), "nothing was changed");
 }
 
 #[test]
@@ -199,6 +244,8 @@ fn what_comes_from_outside_is_escaped() {
         training_pairs: &run.training,
         test_pairs: &run.test,
         test_scores: &run.scores,
+        augment: None,
+        images: &[],
         command: evil.into(),
     });
     assert_balanced(&page);

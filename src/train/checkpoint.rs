@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::description::Description;
 use super::folder::write_aside;
 use super::position::Position;
-use crate::plan::Plan;
+use crate::plan::{Plan, optimizer};
 
 /// What can go wrong with a weights file.
 #[derive(Debug, thiserror::Error)]
@@ -205,8 +205,13 @@ impl Weights {
                 Some(tensor) => chosen.push((name, tensor.values.clone())),
             }
         }
-        let known: std::collections::HashSet<String> = plan.saved(true).into_iter().collect();
-        for Loaded { name, shape, .. } in self.tensors.iter().filter(|tensor| !known.contains(&tensor.name)) {
+        let own: std::collections::HashSet<String> = plan.saved(false).into_iter().collect();
+        // Whichever optimizer left its state.
+        let known = |name: &str| {
+            let kept = name.rsplit_once('.').filter(|(_, ending)| optimizer::is_kept(ending));
+            own.contains(name) || kept.is_some_and(|(parameter, _)| own.contains(parameter))
+        };
+        for Loaded { name, shape, .. } in self.tensors.iter().filter(|tensor| !known(&tensor.name)) {
             problems.push(format!("  {name} {shape:?} is unknown to the model"));
         }
         if problems.is_empty() {
@@ -222,7 +227,7 @@ mod tests {
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
     use crate::ops::{Layout, contrastive::Convention};
-    use crate::plan::{AdamOptions, Capacity, PlanKind, PlanOptions, build};
+    use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
     fn plan() -> Plan {
@@ -230,10 +235,12 @@ mod tests {
         let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
         let options = PlanOptions {
             kind: PlanKind::Unfused,
+            batch: BatchLayout::Pairs,
             batch_size: 2,
             convention: Convention::Similarity,
             margin: 1.0,
-            adam: AdamOptions::default(),
+            optimizer: OptimizerOptions::default(),
+            augment: false,
             capacity: Capacity { images: 1, pairs: 2, embeddings: 2, scores: 1 },
             max_binding: usize::MAX / 8,
             layout: Layout::Plain,
@@ -252,6 +259,7 @@ mod tests {
             distance: options.comparison.distance,
             convention: Convention::Similarity,
             margin: 0.1,
+            classes: None,
             norm_eps: crate::plan::NORM_EPS,
             threshold: 1.0 / 3.0,
             seed: 0,

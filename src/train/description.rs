@@ -22,6 +22,9 @@ pub struct Description {
     /// What the loss saw: the head's similarity, or the distance itself, without a head.
     pub convention: Convention,
     pub margin: f32,
+    /// Of a classifier: how many it tells apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// eps of the head's norm.
     pub norm_eps: f32,
     /// Similarity above which the validation pairs are told apart best.
@@ -39,6 +42,7 @@ impl Description {
             activation: self.activation,
             pool: self.pool,
             comparison: Comparison { distance: self.distance, head },
+            classes: self.classes.unwrap_or(ModelOptions::default().classes),
         }
     }
 }

@@ -36,14 +36,19 @@ impl Totals {
 }
 
 /// Slots of an epoch's steps, each a whole batch; `before` training steps had run when the epoch began.
-pub fn slots(executor: &dyn Executor, steps: Range<usize>, before: u64, learning_rate: f64) -> Vec<Slot> {
+/// `rate` is the learning rate of a training step, counted from 1 over all epochs.
+pub fn slots(
+    executor: &dyn Executor,
+    steps: Range<usize>,
+    before: u64,
+    rate: impl Fn(u64) -> f64,
+) -> Vec<Slot> {
     let plan = executor.plan();
     let batch = plan.options.batch_size;
     steps
-        .map(|step| Slot {
-            first: (step * batch) as u32,
-            count: batch as u32,
-            ..plan.adam_slot(before + step as u64 + 1, learning_rate)
+        .map(|step| {
+            let t = before + step as u64 + 1;
+            Slot { first: (step * batch) as u32, count: batch as u32, ..plan.slot(t, rate(t)) }
         })
         .collect()
 }

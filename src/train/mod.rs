@@ -3,15 +3,19 @@
 pub mod checkpoint;
 pub mod description;
 pub mod epoch;
+pub mod examples;
 pub mod folder;
 pub mod position;
+pub mod rate;
 pub mod run;
 pub mod setup;
 pub mod summary;
 
 pub use checkpoint::{CheckpointError, Metadata, Weights};
 pub use description::Description;
+pub use examples::{Examples, Measure};
 pub use folder::{FolderError, RunFolder};
 pub use position::Position;
+pub use rate::{Decay, Rate};
 pub use run::{Outcome, RunError, Schedule, Trainer, Watch};
 pub use summary::{EpochMetrics, Summary};

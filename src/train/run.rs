@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{self, CheckpointError, Metadata};
 use super::description::Description;
 use super::epoch::{self, Totals};
+use super::examples::{Answers, Examples, Measure};
 use super::folder::{FolderError, Lines, RunFolder};
 use super::position::{Best, Position};
+use super::rate::Rate;
 use super::setup;
 use super::summary::{EpochMetrics, Summary};
-use crate::data::{DataError, Dataset, Pair, Split, pairs};
-use crate::eval::{self, PairMetrics, Score};
+use crate::data::{Augmentation, DataError, Dataset, Pair, Split};
+use crate::eval::{self, Score};
 use crate::executor::{Executor, ExecutorError, StepResult};
+use crate::plan::BatchLayout;
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,8 +24,12 @@ pub struct Schedule {
     pub epochs: u64,
     /// Stops after so many training steps, if sooner.
     pub max_steps: Option<u64>,
-    pub learning_rate: f64,
+    pub rate: Rate,
+    /// Stops behind so many epochs in a row without a better validation.
+    pub patience: Option<u64>,
     pub seed: u64,
+    /// What happens to training images, never to others.
+    pub augment: Option<Augmentation>,
     /// Steps between checkpoints within an epoch; if `None`, there is one every [`CHECKPOINT_PAUSE`].
     pub checkpoint_steps: Option<u64>,
 }
@@ -52,10 +59,10 @@ pub enum RunError {
     )]
     NotFinite { tensor: String, value: f32, step: u64, epoch: u64 },
     #[error(
-        "the data set has {found} training pairs, fewer than the {batch_size} of a batch; \
-         use a smaller --batch-size"
+        "the data set has {found} training {}, fewer than the {batch_size} of a batch; \
+         use a smaller --batch-size", Measure::of(*batch).counted()
     )]
-    TooFewPairs { found: usize, batch_size: usize },
+    TooFew { batch: BatchLayout, found: usize, batch_size: usize },
 }
 
 /// What watches a run: only the command line prints.
@@ -77,32 +84,53 @@ pub trait Watch {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub interrupted: bool,
+    /// It ended before its last epoch, because validation did not get better any more.
+    pub stopped_early: bool,
     pub position: Position,
     /// Every epoch so far.
     pub epochs: Vec<EpochMetrics>,
-    /// Test pairs, with the best weights.
+    /// With the best weights.
     pub test: Option<Test>,
 }
 
-/// How the best weights did on the test pairs.
+/// How the best weights did on the test set.
 #[derive(Clone, Debug)]
 pub struct Test {
-    pub pairs: Vec<Pair>,
+    pub examples: Examples,
+    /// One for each pair; a classifier gives none.
     pub scores: Vec<Score>,
-    pub metrics: PairMetrics,
+    /// In percent, of what [`Outcome::measure`] says.
+    pub accuracy: f64,
+    pub loss: f64,
     pub seconds: f64,
 }
 
-/// Whether a run could draw its pairs and fill a batch: asked before anything is made for it.
+impl Test {
+    /// The pairs with scores; a classifier has none.
+    pub fn pairs(&self) -> &[Pair] {
+        match &self.examples {
+            Examples::Pairs(pairs) => pairs,
+            Examples::Images(_) => &[],
+        }
+    }
+}
+
+/// Whether a run could draw its examples and fill a batch: asked before anything is made for it.
 ///
 /// # Errors
 /// What would end the run.
-pub fn check(dataset: &Dataset, split: &Split, seed: u64, batch_size: usize) -> Result<(), RunError> {
-    let found = pairs::training(&dataset.labels, split, seed, 1)?.len();
-    pairs::validation(&dataset.labels, split, seed)?;
-    pairs::test(&dataset.labels, split, seed)?;
+pub fn check(
+    dataset: &Dataset,
+    split: &Split,
+    batch: BatchLayout,
+    seed: u64,
+    batch_size: usize,
+) -> Result<(), RunError> {
+    let found = Examples::training(dataset, split, batch, (seed, 1))?.len();
+    Examples::validation(dataset, split, batch, seed)?;
+    Examples::test(dataset, split, batch, seed)?;
     if found < batch_size {
-        return Err(RunError::TooFewPairs { found, batch_size });
+        return Err(RunError::TooFew { batch, found, batch_size });
     }
     Ok(())
 }
@@ -149,26 +177,37 @@ impl Trainer<'_> {
     /// # Errors
     /// See [`RunError`]; the folder keeps the last checkpoint.
     pub fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
-        let labels = &self.dataset.labels;
         let seed = self.schedule.seed;
-        let validation = pairs::validation(labels, self.split, seed)?;
+        let (dataset, split, last) = (self.dataset, self.split, self.schedule.epochs);
+        let (batch, batch_size) = (self.batch(), self.executor.plan().options.batch_size);
+        let validation = Examples::validation(dataset, split, batch, seed)?;
         // Drawn now: that they cannot be drawn must not show after hours.
-        let test = pairs::test(labels, self.split, seed)?;
-        let batch_size = self.executor.plan().options.batch_size;
+        let test = Examples::test(dataset, split, batch, seed)?;
         let (mut epochs, mut logs) = self.logs()?;
-        let (split, last) = (self.split, self.schedule.epochs);
-        let draw = move |epoch| pairs::training(labels, split, seed, epoch);
+        let augment = self.schedule.augment;
+        let draw = move |epoch| -> Result<_, DataError> {
+            let examples = Examples::training(dataset, split, batch, (seed, epoch))?;
+            let images = examples.len() * batch.branches();
+            Ok((examples, augment.map(|augment| augment.matrices(seed, epoch, images))))
+        };
         let mut ahead = None;
         for epoch in self.position.epochs + 1..=last {
+            if self.stalled() {
+                break;
+            }
             let before = self.position.steps - self.position.under_way.steps;
             let left = self.schedule.max_steps.map_or(u64::MAX, |most| most.saturating_sub(before));
-            let drawn = ahead.take().unwrap_or_else(|| draw(epoch))?;
+            let (drawn, matrices) = ahead.take().unwrap_or_else(|| draw(epoch))?;
             let steps = ((drawn.len() / batch_size) as u64).min(left) as usize;
             if steps == 0 {
                 break;
             }
-            setup::upload_pairs(self.executor, &drawn)?;
-            // The next epoch's pairs are drawn while this one runs.
+            drawn.upload(self.executor, &dataset.labels)?;
+            if let Some(matrices) = &matrices {
+                let [.., list] = self.executor.plan().lists();
+                self.executor.write_words(list, matrices)?;
+            }
+            // The next epoch's are drawn while this one runs.
             let trained = std::thread::scope(|scope| {
                 let drawing = (epoch < last).then(|| scope.spawn(move || draw(epoch + 1)));
                 let trained = self.train(epoch, steps, before, &mut logs, watch);
@@ -181,11 +220,10 @@ impl Trainer<'_> {
                 None => return self.interrupted(epochs),
             };
             let start = Instant::now();
-            let Some(scores) = self.score(&validation, "validation", watch)? else {
+            let Some(val) = self.measure(&validation, "validation", watch)? else {
                 self.save_last()?;
                 return self.interrupted(epochs);
             };
-            let val = self.metrics(&validation, &scores);
             let totals = self.position.under_way;
             // An epoch that was interrupted behind its last step has no time of its own.
             let seconds = if pairs_per_second > 0.0 { totals.pairs as f64 / pairs_per_second } else { 0.0 };
@@ -199,6 +237,7 @@ impl Trainer<'_> {
                 train_seconds: seconds,
                 val_seconds: start.elapsed().as_secs_f64(),
                 pairs_per_second,
+                measure: Measure::of(batch),
             };
             if !val.loss.is_finite() {
                 // The optimizer ran after the last loss that was looked at.
@@ -210,7 +249,10 @@ impl Trainer<'_> {
             let beats = |best: &Best| best.beaten_by(val.accuracy, val.loss);
             let best = self.position.best.as_ref().is_none_or(beats);
             if best {
-                let threshold = eval::best_threshold(&validation, &scores);
+                let threshold = match &validation {
+                    Examples::Pairs(pairs) => eval::best_threshold(pairs, &val.scores),
+                    Examples::Images(_) => 0.5,
+                };
                 self.position.best =
                     Some(Best { epoch, val_accuracy: val.accuracy, val_loss: val.loss, threshold });
                 self.save("best.safetensors", false)?;
@@ -222,19 +264,35 @@ impl Trainer<'_> {
             watch.epoch_ends(&metrics, best);
             epochs.push(metrics);
         }
-        if self.position.best.is_none() {
-            return Ok(Outcome { interrupted: false, position: self.position, epochs, test: None });
-        }
-        match self.test(test, watch)? {
-            Some(test) => {
-                Ok(Outcome { interrupted: false, position: self.position, epochs, test: Some(test) })
-            }
-            None => self.interrupted(epochs),
-        }
+        let test = match self.position.best {
+            Some(_) => match self.test(test, watch)? {
+                Some(test) => Some(test),
+                None => return self.interrupted(epochs),
+            },
+            None => None,
+        };
+        let stopped_early = self.position.epochs < last && self.stalled();
+        Ok(Outcome { interrupted: false, stopped_early, position: self.position, epochs, test })
     }
 
     fn interrupted(self, epochs: Vec<EpochMetrics>) -> Result<Outcome, RunError> {
-        Ok(Outcome { interrupted: true, position: self.position, epochs, test: None })
+        Ok(Outcome { interrupted: true, stopped_early: false, position: self.position, epochs, test: None })
+    }
+
+    /// Whether a new epoch would be one too many without a better validation.
+    fn stalled(&self) -> bool {
+        let epochs = self.position.epochs;
+        let since_best = self.position.best.map_or(0, |best| epochs.saturating_sub(best.epoch));
+        let between_epochs = self.position.under_way.steps == 0;
+        between_epochs && self.schedule.patience.is_some_and(|patience| since_best >= patience)
+    }
+
+    /// Training steps of the whole run, were it not stopped early.
+    fn total_steps(&self) -> u64 {
+        let examples = Examples::of_an_epoch(self.split, self.batch());
+        let of_an_epoch = (examples / self.executor.plan().options.batch_size) as u64;
+        let all = self.schedule.epochs.saturating_mul(of_an_epoch);
+        self.schedule.max_steps.map_or(all, |most| most.min(all))
     }
 
     /// Opens the files of lines, cut back to where the run stands, and the epochs so far.
@@ -304,7 +362,8 @@ impl Trainer<'_> {
             None => steps,
         };
         let by_time = self.schedule.checkpoint_steps.is_none();
-        let slots = epoch::slots(self.executor, first..last, before, self.schedule.learning_rate);
+        let (rate, total) = (self.schedule.rate, self.total_steps());
+        let slots = epoch::slots(self.executor, first..last, before, |t| rate.at(t, total));
         let (start, launches) = (Instant::now(), self.executor.launches());
         let (mut bad, mut unwritten, mut end) = (None, None, End::Done);
         let totals = &mut self.position.under_way;
@@ -337,33 +396,31 @@ impl Trainer<'_> {
         }
     }
 
-    fn score(
+    fn batch(&self) -> BatchLayout {
+        self.executor.plan().options.batch
+    }
+
+    fn measure(
         &mut self,
-        pairs: &[Pair],
+        examples: &Examples,
         what: &'static str,
         watch: &mut dyn Watch,
-    ) -> Result<Option<Vec<Score>>, RunError> {
-        Ok(eval::score_watched(self.executor, pairs, &mut |share| {
+    ) -> Result<Option<Answers>, RunError> {
+        Ok(examples.measure(self.executor, &self.dataset.labels, &mut |share| {
             watch.scoring(what, share);
             !watch.interrupted()
         })?)
     }
 
-    /// At one half, as in the paper.
-    fn metrics(&self, pairs: &[Pair], scores: &[Score]) -> PairMetrics {
-        let options = &self.executor.plan().options;
-        eval::metrics(pairs, scores, options.convention, options.margin, 0.5)
-    }
-
-    /// Scores the test pairs with the best weights.
-    fn test(&mut self, pairs: Vec<Pair>, watch: &mut dyn Watch) -> Result<Option<Test>, RunError> {
+    /// Measures the best weights on the test set.
+    fn test(&mut self, examples: Examples, watch: &mut dyn Watch) -> Result<Option<Test>, RunError> {
         let path = self.folder.file("best.safetensors");
         let best = checkpoint::load(&path)?.for_plan(self.executor.plan(), &path)?;
         setup::write_all(self.executor, &best)?;
         let start = Instant::now();
-        let Some(scores) = self.score(&pairs, "test", watch)? else { return Ok(None) };
-        let metrics = self.metrics(&pairs, &scores);
-        Ok(Some(Test { pairs, scores, metrics, seconds: start.elapsed().as_secs_f64() }))
+        let Some(answers) = self.measure(&examples, "test", watch)? else { return Ok(None) };
+        let Answers { accuracy, loss, scores } = answers;
+        Ok(Some(Test { examples, scores, accuracy, loss, seconds: start.elapsed().as_secs_f64() }))
     }
 
     /// Weights, running state, moments and position: what a resumed run starts from.
@@ -405,6 +462,13 @@ impl Outcome {
             .map(|metrics| metrics.train_seconds)
             .filter(|&seconds| seconds > 0.0)
             .collect();
+        let measure = Measure::of(plan.options.batch);
+        let [train, val, test] = [
+            best.map(|best| best.train_accuracy),
+            best.map(|best| best.val_accuracy),
+            self.test.as_ref().map(|test| test.accuracy),
+        ];
+        let of = |wanted: Measure, accuracy: Option<f64>| accuracy.filter(|_| measure == wanted);
         Summary {
             model: plan.model.clone(),
             dataset: dataset.name.clone(),
@@ -420,13 +484,18 @@ impl Outcome {
             epochs: self.position.epochs,
             steps: self.position.steps,
             best_epoch,
-            train_accuracy: best.map(|best| best.train_accuracy),
-            val_accuracy: best.map(|best| best.val_accuracy),
-            test_accuracy: self.test.as_ref().map(|test| test.metrics.accuracy),
+            train_accuracy: of(Measure::Pairs, train),
+            val_accuracy: of(Measure::Pairs, val),
+            test_accuracy: of(Measure::Pairs, test),
+            train_class_accuracy: of(Measure::Classes, train),
+            val_class_accuracy: of(Measure::Classes, val),
+            test_class_accuracy: of(Measure::Classes, test),
+            measure,
             threshold: self.position.best.map_or(0.5, |best| best.threshold),
             seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
             test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
             interrupted: self.interrupted,
+            stopped_early: self.stopped_early,
         }
     }
 }

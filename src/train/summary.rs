@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::examples::Measure;
 use crate::executor::AdapterInfo;
 
 /// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
+///
+/// There, the accuracies of a classifier are `train_class_accuracy` and `val_class_accuracy`, and its speed is
+/// `images_per_second`: nothing that counts pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Line", from = "Line")]
 pub struct EpochMetrics {
     pub epoch: u64,
     pub step: u64,
@@ -16,7 +21,120 @@ pub struct EpochMetrics {
     /// Of an epoch that was resumed: as if all of it had gone as fast as the part since then.
     pub train_seconds: f64,
     pub val_seconds: f64,
+    /// Pairs, or images.
     pub pairs_per_second: f64,
+    pub measure: Measure,
+}
+
+/// Either accuracies of pairs, or of classes.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Pairs {
+        epoch: u64,
+        step: u64,
+        train_loss: f64,
+        train_accuracy: f64,
+        val_loss: f64,
+        val_accuracy: f64,
+        train_seconds: f64,
+        val_seconds: f64,
+        pairs_per_second: f64,
+    },
+    Classes {
+        epoch: u64,
+        step: u64,
+        train_loss: f64,
+        train_class_accuracy: f64,
+        val_loss: f64,
+        val_class_accuracy: f64,
+        train_seconds: f64,
+        val_seconds: f64,
+        images_per_second: f64,
+    },
+}
+
+impl From<EpochMetrics> for Line {
+    fn from(metrics: EpochMetrics) -> Self {
+        let EpochMetrics { epoch, step, train_loss, val_loss, train_seconds, val_seconds, .. } = metrics;
+        let (train_accuracy, val_accuracy) = (metrics.train_accuracy, metrics.val_accuracy);
+        let per_second = metrics.pairs_per_second;
+        match metrics.measure {
+            Measure::Pairs => Line::Pairs {
+                epoch,
+                step,
+                train_loss,
+                train_accuracy,
+                val_loss,
+                val_accuracy,
+                train_seconds,
+                val_seconds,
+                pairs_per_second: per_second,
+            },
+            Measure::Classes => Line::Classes {
+                epoch,
+                step,
+                train_loss,
+                train_class_accuracy: train_accuracy,
+                val_loss,
+                val_class_accuracy: val_accuracy,
+                train_seconds,
+                val_seconds,
+                images_per_second: per_second,
+            },
+        }
+    }
+}
+
+impl From<Line> for EpochMetrics {
+    fn from(line: Line) -> Self {
+        match line {
+            Line::Pairs {
+                epoch,
+                step,
+                train_loss,
+                train_accuracy,
+                val_loss,
+                val_accuracy,
+                train_seconds,
+                val_seconds,
+                pairs_per_second,
+            } => EpochMetrics {
+                epoch,
+                step,
+                train_loss,
+                train_accuracy,
+                val_loss,
+                val_accuracy,
+                train_seconds,
+                val_seconds,
+                pairs_per_second,
+                measure: Measure::Pairs,
+            },
+            Line::Classes {
+                epoch,
+                step,
+                train_loss,
+                train_class_accuracy,
+                val_loss,
+                val_class_accuracy,
+                train_seconds,
+                val_seconds,
+                images_per_second,
+            } => EpochMetrics {
+                epoch,
+                step,
+                train_loss,
+                train_accuracy: train_class_accuracy,
+                val_loss,
+                val_accuracy: val_class_accuracy,
+                train_seconds,
+                val_seconds,
+                pairs_per_second: images_per_second,
+                measure: Measure::Classes,
+            },
+        }
+    }
 }
 
 /// `summary.json`; accuracies in percent.
@@ -40,6 +158,15 @@ pub struct Summary {
     pub train_accuracy: Option<f64>,
     pub val_accuracy: Option<f64>,
     pub test_accuracy: Option<f64>,
+    /// Of a classifier, which has no accuracies of pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_class_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_class_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_class_accuracy: Option<f64>,
+    #[serde(skip)]
+    pub measure: Measure,
     /// Similarity above which the validation pairs of the best epoch are told apart best. The
     /// accuracies here are at one half all the same, as in the paper.
     pub threshold: f64,
@@ -47,4 +174,18 @@ pub struct Summary {
     pub seconds_per_epoch: f64,
     pub test_seconds: f64,
     pub interrupted: bool,
+    /// Whether `--patience` ended it before its last epoch.
+    pub stopped_early: bool,
+}
+
+impl Summary {
+    /// Of training, validation and test, whatever was measured.
+    pub fn accuracies(&self) -> [Option<f64>; 3] {
+        match self.measure {
+            Measure::Pairs => [self.train_accuracy, self.val_accuracy, self.test_accuracy],
+            Measure::Classes => {
+                [self.train_class_accuracy, self.val_class_accuracy, self.test_class_accuracy]
+            }
+        }
+    }
 }

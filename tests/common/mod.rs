@@ -16,7 +16,8 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    AdamOptions, Buffer, Capacity, Plan, PlanKind, PlanOptions, Role, Slot, build, from_plain, to_plain,
+    BatchLayout, Buffer, Capacity, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build,
+    from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -181,10 +182,12 @@ pub fn sn_lenet5_as(
     let pairs = batch_size * batches;
     let options = PlanOptions {
         kind,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention,
         margin: 1.0,
-        adam: AdamOptions { eps: 1e-8, ..AdamOptions::default() },
+        optimizer: OptimizerOptions::default(),
+        augment: false,
         capacity: Capacity { images: 2 * pairs, pairs, embeddings: 1, scores: 1 },
         max_binding,
         layout,
@@ -219,10 +222,12 @@ pub fn plan_for(
     let evaluated = split.validation.len().max(split.test.len());
     let options = PlanOptions {
         kind: PlanKind::Unfused,
+        batch: BatchLayout::Pairs,
         batch_size,
         convention: Convention::Similarity,
         margin: 1.0,
-        adam: AdamOptions::default(),
+        optimizer: OptimizerOptions::default(),
+        augment: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: 2 * split.train.len(),

@@ -8,7 +8,7 @@ use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
 use gpu_siamese::plan::NORM_EPS;
-use gpu_siamese::train::{Description, Outcome, Position, RunFolder, Schedule, Trainer, Watch, setup};
+use gpu_siamese::train::{Description, Outcome, Position, Rate, RunFolder, Schedule, Trainer, Watch, setup};
 
 pub fn device() -> Option<Arc<Device>> {
     match adapters::choose("vulkan") {
@@ -40,6 +40,7 @@ pub fn short_run(
         distance: options.comparison.distance,
         convention: plan.options.convention,
         margin: 1.0,
+        classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,
         seed: 0,
@@ -57,8 +58,10 @@ pub fn short_run(
         schedule: Schedule {
             epochs,
             max_steps: None,
-            learning_rate: 1e-3,
+            rate: Rate::constant(1e-3),
+            patience: None,
             seed: 0,
+            augment: None,
             checkpoint_steps: Some(10),
         },
         folder,

@@ -113,7 +113,7 @@ fn plan(
     max_binding: usize,
 ) -> Plan {
     let convention = if comparison.head { Convention::Similarity } else { Convention::Distance };
-    let model = ModelOptions { activation, pool, comparison };
+    let model = ModelOptions { activation, pool, comparison, ..ModelOptions::default() };
     sn_lenet5_as(kind, &model, convention, Layout::Plain, (PAIRS, 1), max_binding)
 }
 

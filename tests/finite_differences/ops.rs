@@ -23,6 +23,7 @@ use gpu_siamese::ops::distance::{Distance, DistanceKind};
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::{Pool2d, PoolKind};
 use gpu_siamese::ops::reduce::Reduce;
+use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use gpu_siamese::ops::{Layout, View};
 use gpu_siamese::plan::Slot;
 
@@ -372,4 +373,24 @@ fn contrastive() {
         };
         check(&format!("{convention} dx"), &x, &[1.0, 0.0], &both(&x)[1], |x| both(x).swap_remove(0));
     }
+}
+
+#[test]
+fn softmax_cross_entropy() {
+    // Two images are padding, one stands before these in the batch, and three labels belong to an earlier one.
+    let loss = SoftmaxCrossEntropy { images: 6, classes: 5, first: 1, accumulate: true };
+    let random = &mut random(800);
+    let x = normal(random, 30);
+    let label: Vec<u32> = (0..10).map(|_| random.below(5)).collect();
+    let both = |x: &[f64]| {
+        with([x, &[0.5, 1.0]], |bench, [x, history]| {
+            bench.slot = Slot { first: 3, count: 5, ..Slot::default() };
+            let label = bench.words(&label);
+            let dx = bench.output(x.len);
+            bench.run(&loss.forward(x, label, history));
+            bench.run(&loss.backward(x, label, dx));
+            vec![history, dx]
+        })
+    };
+    check("softmax_cross_entropy dx", &x, &[1.0, 0.0], &both(&x)[1], |x| both(x).swap_remove(0));
 }

@@ -260,7 +260,23 @@ for convention in "similarity", "distance":
         contrastive(convention, margin)
 
 
-def adam(eps, steps=5, count=13):
+def softmax_cross_entropy(case, images, classes, size):
+    rng = source("softmax_cross_entropy", case)
+    x = exact(size * rng.standard_normal((images, classes)))
+    label = torch.from_numpy(rng.randint(0, classes, images))
+    loss = F.cross_entropy(x, label)
+    (dx,) = torch.autograd.grad(loss, x)
+    hits = (x.argmax(1) == label).sum().double()
+    add("softmax_cross_entropy", case, {"images": images, "classes": classes},
+        x=x, label=label.double(), loss=loss.reshape(1), hits=hits.reshape(1), dx=dx)
+
+
+softmax_cross_entropy("ten_classes", 19, 10, 1.5)
+softmax_cross_entropy("far_apart", 5, 3, 400)
+
+
+def adam(eps, weight_decay=0.0, steps=5, count=13):
+    case = f"eps_{eps:g}" + (f"_decay_{weight_decay:g}" if weight_decay else "")
     rng = source("adam", eps)
     parameter, learning_rates = normal(rng, count), exact([1e-3, 1e-3, 5e-4, 2e-3, 1e-3])
     scale = 10.0 ** rng.uniform(-6, 1, count)  # from far below to far above eps = 1e-4
@@ -269,20 +285,67 @@ def adam(eps, steps=5, count=13):
     per_step[0, 1] = per_step[2, 2] = per_step[4, 3] = 0
     stored = exact(per_step)
     p = parameter.detach().clone()
-    optimizer = torch.optim.Adam([p], betas=(0.9, 0.999), eps=eps)
+    optimizer = torch.optim.AdamW([p], betas=(0.9, 0.999), eps=eps, weight_decay=weight_decay)
     for gradient, rate in zip(stored.detach(), learning_rates.tolist()):
         p.grad = gradient
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
     state, zeros = optimizer.state[p], torch.zeros_like(p)
-    attributes = {"count": count, "beta1": 0.9, "beta2": 0.999, "eps": eps, "steps": steps}
-    add("adam", f"eps_{eps:g}", attributes, parameter=parameter, first_moment=zeros,
+    attributes = {"count": count, "beta1": 0.9, "beta2": 0.999, "eps": eps,
+                  "weight_decay": weight_decay, "steps": steps}
+    add("adam", case, attributes, parameter=parameter, first_moment=zeros,
         second_moment=zeros, gradients=stored, learning_rates=learning_rates, parameter_after=p,
         first_moment_after=state["exp_avg"], second_moment_after=state["exp_avg_sq"])
 
 
 adam(1e-8)
 adam(1e-4)
+adam(1e-8, weight_decay=10)
+
+
+def sgd(momentum, penalty, rate=0.0625, steps=5, count=13):
+    case = f"momentum_{momentum:g}_penalty_{penalty:g}"
+    rng = source("sgd", case)
+    parameter, gradients = normal(rng, count), normal(rng, steps, count)
+    p = parameter.detach().clone()
+    optimizer = torch.optim.SGD([p], lr=rate, momentum=momentum, weight_decay=penalty)
+    for gradient in gradients.detach():
+        p.grad = gradient
+        optimizer.step()
+    # PyTorch keeps a sum of gradients, which at one rate is the velocity over minus that rate. Without momentum
+    # it keeps nothing: the last step is what the last gradient says.
+    buffer = optimizer.state[p].get("momentum_buffer")
+    attributes = {"count": count, "momentum": momentum, "penalty": penalty, "rate": rate, "steps": steps}
+    kept = {} if buffer is None else {"velocity_after": -rate * buffer}
+    add("sgd", case, attributes, parameter=parameter, gradients=gradients, parameter_after=p, **kept)
+
+
+sgd(0.0, 0.0)
+sgd(0.5, 0.0)
+sgd(0.875, 0.25)
+
+
+def warp(case, images, channels, height, width):
+    attributes = dict(locals())
+    rng = source("warp", attributes.pop("case"))
+    bytes = exact(rng.randint(0, 256, (images, channels, height, width))).detach()
+    # Units of a pixel. Multiples of these lead to multiples of 1/256, where nothing is rounded.
+    scales = rng.randint(-190, 191, (images, 2, 2)) / 128
+    offsets = rng.randint(-500, 501, (images, 2, 1)) / 256
+    scales[0], offsets[0] = np.eye(2), 0
+    scales[1], offsets[1] = [[-1, 0], [0, 1]], [[1], [-2]]
+    matrices = exact(np.concatenate([scales, offsets], 2)).detach()
+    # Places of the result's pixels from the middle, (x, y, 1) each.
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2]).double()
+    places = torch.stack([x - middle[0], y - middle[1], torch.ones(height, width)], 2).double()
+    read = torch.einsum("nik,hwk->nhwi", matrices, places)
+    y = F.grid_sample(bytes, read / middle, mode="bilinear", padding_mode="zeros", align_corners=True) / 255
+    add("warp", case, attributes, bytes=bytes, matrices=matrices, y=y)
+
+
+warp("one_channel", 5, 1, 9, 7)
+warp("colour_even_sides", 3, 3, 6, 8)
 
 
 # --- training.json ----------------------------------------------------------

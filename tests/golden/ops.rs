@@ -27,13 +27,16 @@ use gpu_siamese::ops::distance::Distance;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
+use gpu_siamese::ops::sgd::{Sgd, SgdViews};
+use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
+use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::ops::{INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::common::{Bench, Function, Number};
+use crate::common::{Bench, Function, Number, packed};
 
 const UNITS: f64 = 64.0;
 const F32_UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -319,9 +322,28 @@ fn contrastive<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     ]
 }
 
+fn softmax_cross_entropy<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, classes] = ["images", "classes"].map(|name| case.number(name));
+    let loss = SoftmaxCrossEntropy { images, classes, first: 0, accumulate: false };
+    bench.slot = Slot { count: images, ..Slot::default() };
+    let label: Vec<u32> = case.input("label").iter().map(|&label| label as u32).collect();
+    let (x, label) = (bench.images(&case.input("x"), images as usize), bench.words(&label));
+    let (history, dx) = (bench.output(2), bench.image_output(images as usize, classes as usize));
+    bench.run(&loss.forward(x, label, history));
+    bench.run(&loss.backward(x, label, dx));
+    let history = bench.read(history);
+    vec![
+        found("loss", vec![history[0]], Element),
+        found("hits", vec![history[1]], Element),
+        // A share near 1 cancels.
+        found("dx", bench.read(dx), Largest),
+    ]
+}
+
 fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     let (beta1, beta2): (f64, f64) = (case.attribute("beta1"), case.attribute("beta2"));
     let (count, steps) = (case.number("count"), case.number("steps"));
+    let weight_decay: f64 = case.attribute("weight_decay");
     let adam = Adam {
         count,
         beta1: beta1 as f32,
@@ -329,6 +351,7 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
         beta2: beta2 as f32,
         rest2: (1.0 - beta2) as f32,
         eps: case.attribute("eps"),
+        decays: weight_decay != 0.0,
     };
     let [parameter, first_moment, second_moment] =
         ["parameter", "first_moment", "second_moment"].map(|name| bench.input(&case.input(name)));
@@ -340,6 +363,7 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
             learning_rate: rate as f32,
             correction1: correction(beta1),
             correction2: correction(beta2),
+            shrink: (1.0 - rate * weight_decay) as f32,
             ..Slot::default()
         };
         let gradient = bench.input(gradient);
@@ -356,12 +380,69 @@ fn adam<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     // A step's size is at most its rate (at most 2e-3, in all 5.5e-3) times sqrt(5): that bounds a
     // gradient against the root of the second moment. Errors in that: 6 and 1 above; half of 6 and
     // of 1, and 1 for eps, below; 1 for the rate. 5.5e-3 * sqrt(5) * 12.5 = 0.15, absolute.
+    // What a decay keeps has an error of its own in each step, relative to parameters below 3.
+    let of_parameter = if adam.decays { 0.15 + 3.0 * f64::from(steps) } else { 0.15 };
+    assert!(case.input("parameter").iter().all(|value| value.abs() < 3.0));
     let ones = Scale::Given(vec![1.0; count as usize]);
     vec![
-        Found { sensitivity: 0.15, ..found("parameter_after", bench.read(parameter), ones) },
+        Found { sensitivity: of_parameter, ..found("parameter_after", bench.read(parameter), ones) },
         Found { sensitivity: 6.0, ..found("first_moment_after", bench.read(first_moment), first_scale) },
         Found { sensitivity: 6.0, ..found("second_moment_after", bench.read(second_moment), Element) },
     ]
+}
+
+fn sgd<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let (count, steps) = (case.number("count"), case.number("steps"));
+    // All exact in f32.
+    let sgd = Sgd { count, penalty: case.attribute("penalty") };
+    bench.slot = Slot {
+        learning_rate: case.attribute("rate"),
+        momentum: case.attribute("momentum"),
+        ..Slot::default()
+    };
+    let (parameter, velocity) =
+        (bench.input(&case.input("parameter")), bench.input(&vec![0.0; count as usize]));
+    let gradients = case.input("gradients");
+    assert_eq!(gradients.len(), (count * steps) as usize);
+    for gradient in gradients.chunks_exact(count as usize) {
+        let gradient = bench.input(gradient);
+        bench.run(&sgd.forward(&SgdViews { gradient, parameter, velocity }));
+    }
+    let mut results = vec![found("parameter_after", bench.read(parameter), Largest)];
+    if case.tensors.contains_key("velocity_after") {
+        results.push(found("velocity_after", bench.read(velocity), Largest));
+    }
+    results
+}
+
+fn warp<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let images = case.number("images");
+    let warp = Warp {
+        images,
+        channels: case.number("channels"),
+        height: case.number("height"),
+        width: case.number("width"),
+        branches: 1,
+        first: 0,
+        first_resident: 0,
+        resident: images,
+    };
+    bench.slot = Slot { count: images, ..Slot::default() };
+    let mut words = Vec::new();
+    for image in case.input("bytes").chunks_exact(warp.pixels()) {
+        let mut bytes: Vec<u8> = image.iter().map(|&byte| byte as u8).collect();
+        bytes.resize(4 * warp.words(), 0);
+        words.extend(packed(&bytes));
+    }
+    let units = [15, 15, 16, 15, 15, 16].into_iter().cycle();
+    let fixed = case.input("matrices").into_iter().zip(units);
+    let matrices: Vec<u32> =
+        fixed.map(|(value, bits)| (value * f64::from(1 << bits)) as i32 as u32).collect();
+    let (data, index) = (bench.words(&words), bench.words(&(0..images).collect::<Vec<_>>()));
+    let matrices = bench.words(&matrices);
+    let y = bench.image_output(images as usize, warp.pixels());
+    bench.run(&warp.forward(data, index, matrices, y));
+    vec![found("y", bench.read(y), Largest)]
 }
 
 /// Checks every case; each in memory of its own.
@@ -382,7 +463,10 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "distance" => distance(case, &mut bench),
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
+            "softmax_cross_entropy" => softmax_cross_entropy(case, &mut bench),
             "adam" => adam(case, &mut bench),
+            "sgd" => sgd(case, &mut bench),
+            "warp" => warp(case, &mut bench),
             op => panic!("nothing checks {op}"),
         };
         results.iter().for_each(|found| check(case, unit, found));

@@ -132,7 +132,7 @@ fn plan(layout: Layout) -> Plan {
 
 fn slot(plan: &Plan, step: usize) -> Slot {
     let (first, count) = ((step * PAIRS) as u32, PAIRS as u32);
-    Slot { first, count, index: 0, ..plan.adam_slot(step as u64 + 1, 1e-3) }
+    Slot { first, count, index: 0, ..plan.slot(step as u64 + 1, 1e-3) }
 }
 
 fn loaded<T: Number>() -> Run<T> {

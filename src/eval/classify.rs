@@ -1,0 +1,71 @@
+//! What a classifier makes of images.
+
+use super::score::embed;
+use crate::executor::{Executor, ExecutorError};
+
+/// What a classifier's answers to many images are worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassMetrics {
+    pub images: usize,
+    /// Share of images whose class was named rightly, in percent.
+    pub accuracy: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+}
+
+/// Classifies images, whose classes `labels` has by image number; `None` where `go_on` answered false. It is
+/// asked now and then, with the share of the work that is done.
+///
+/// # Errors
+/// What the executor reports.
+pub fn classify_watched(
+    executor: &mut dyn Executor,
+    images: &[u32],
+    labels: &[u32],
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Option<ClassMetrics>, ExecutorError> {
+    let (capacity, classes) = (executor.plan().options.capacity.embeddings, executor.plan().features);
+    let (mut hits, mut loss) = (0usize, 0.0);
+    for (number, part) in images.chunks(capacity.max(1)).enumerate() {
+        let done = (number * capacity) as f64;
+        let mut go_on = |share: f64| go_on((done + share * part.len() as f64) / images.len() as f64);
+        if !embed(executor, part, &mut go_on)? {
+            return Ok(None);
+        }
+        let logits = executor.read_front("embeddings", part.len() * classes)?;
+        for (&image, logits) in part.iter().zip(logits.chunks_exact(classes)) {
+            let (class, of_image) = answer(logits, labels[image as usize]);
+            hits += usize::from(class == labels[image as usize]);
+            loss += of_image;
+        }
+    }
+    let count = images.len().max(1) as f64;
+    Ok(Some(ClassMetrics { images: images.len(), accuracy: 100.0 * hits as f64 / count, loss: loss / count }))
+}
+
+/// The first of the likeliest classes, and the cross-entropy.
+fn answer(logits: &[f32], label: u32) -> (u32, f64) {
+    let best =
+        (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
+    let beside = |logit: f32| f64::from(logit) - f64::from(logits[best]);
+    let sum: f64 = logits.iter().map(|&logit| beside(logit).exp()).sum();
+    // A label that is no class of the network's is never named rightly.
+    let wanted = logits.get(label as usize).map_or(f64::INFINITY, |&logit| -beside(logit));
+    (best as u32, sum.ln() + wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_largest_logits_is_the_answer() {
+        let (class, loss) = answer(&[1.0, 3.0, 3.0], 2);
+        assert_eq!(class, 1);
+        let wanted = (1f64.exp() + 2.0 * 3f64.exp()).ln() - 3.0;
+        assert!((loss - wanted).abs() < 1e-15, "{loss}");
+        // Logits that would overflow by themselves.
+        assert_eq!(answer(&[-1e30, 1e30], 1), (1, 0.0));
+        assert!(answer(&[f32::NAN, 1.0], 1).1.is_nan(), "a diverged network shows");
+    }
+}
