@@ -45,6 +45,15 @@ impl Album {
             .collect()
     }
 
+    /// Images of a data set, as numbered here.
+    ///
+    /// # Errors
+    /// One that the set does not have.
+    pub fn add_images(&mut self, dataset: &Dataset, images: &[u32]) -> Result<Vec<u32>, DataError> {
+        let alone: Vec<Pair> = images.iter().map(|&image| Pair { a: image, b: image, same: true }).collect();
+        Ok(self.add_pairs(dataset, &alone)?.iter().map(|pair| pair.a).collect())
+    }
+
     /// Pairs of a user's list. Pairs that do not say whether they are the same come as different.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ pub fn score_watched(
 }
 
 /// Embeds images into the first rows of `embeddings`, in order. Returns whether all of them are.
-fn embed(
+pub(super) fn embed(
     executor: &mut dyn Executor,
     images: &[u32],
     go_on: &mut dyn FnMut(f64) -> bool,

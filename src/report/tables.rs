@@ -57,6 +57,7 @@ fn results(report: &Report) -> Vec<Row> {
     let trained: f64 = report.epochs.iter().map(|metrics| metrics.train_seconds).sum();
     vec![
         ("Test pair accuracy", accuracy(summary.test_accuracy)),
+        ("Test pair accuracy, threshold of validation", accuracy(summary.test_accuracy_at_threshold)),
         ("Validation accuracy, best epoch", accuracy(summary.val_accuracy)),
         ("Training accuracy, best epoch", accuracy(summary.train_accuracy)),
         ("Validation loss, best epoch", loss(|best| best.val_loss)),
@@ -102,7 +103,7 @@ fn circumstances(report: &Report) -> Vec<Row> {
         ("Program", concat!("gpu-siamese ", env!("CARGO_PKG_VERSION")).into()),
         ("Model", summary.model.clone()),
         ("Parameters", format!("{} + {} running", grouped(summary.trainable), grouped(summary.state))),
-        ("Data set", summary.dataset.clone()),
+        ("Data set", summary.dataset_title.clone()),
     ]
 }
 

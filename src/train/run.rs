@@ -12,8 +12,9 @@ use super::position::{Best, Position};
 use super::setup;
 use super::summary::{EpochMetrics, Summary};
 use crate::data::{DataError, Dataset, Pair, Split, pairs};
-use crate::eval::{self, PairMetrics, Score};
+use crate::eval::{self, ClassMetrics, PairMetrics, Projection, Roc, Score, classes, embeddings, pca};
 use crate::executor::{Executor, ExecutorError, StepResult};
+use crate::plan::PlanOptions;
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +92,10 @@ pub struct Test {
     pub scores: Vec<Score>,
     pub metrics: PairMetrics,
     pub seconds: f64,
+    /// What the test images' embeddings tell of their classes; not in `seconds`.
+    pub classes: Option<ClassMetrics>,
+    /// The test images' embeddings, in the set's order.
+    pub projection: Option<Projection>,
 }
 
 /// Whether a run could draw its pairs and fill a batch: asked before anything is made for it.
@@ -363,7 +368,31 @@ impl Trainer<'_> {
         let start = Instant::now();
         let Some(scores) = self.score(&pairs, "test", watch)? else { return Ok(None) };
         let metrics = self.metrics(&pairs, &scores);
-        Ok(Some(Test { pairs, scores, metrics, seconds: start.elapsed().as_secs_f64() }))
+        let seconds = start.elapsed().as_secs_f64();
+        let Some((classes, projection)) = self.classes(watch)? else { return Ok(None) };
+        Ok(Some(Test { pairs, scores, metrics, seconds, classes, projection }))
+    }
+
+    /// What the embeddings of training and test images tell of classes.
+    fn classes(
+        &mut self,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<(Option<ClassMetrics>, Option<Projection>)>, RunError> {
+        let Split { train, test, .. } = self.split;
+        let mut embed = |images: &[u32], what| {
+            embeddings::embeddings(self.executor, images, &mut |share| {
+                watch.scoring(what, share);
+                !watch.interrupted()
+            })
+        };
+        let Some(trained) = embed(train, "embeddings of training images")? else { return Ok(None) };
+        let Some(tested) = embed(test, "embeddings of test images")? else { return Ok(None) };
+        let labels = |images: &[u32]| -> Vec<u32> {
+            images.iter().filter_map(|&image| self.dataset.labels.get(image as usize).copied()).collect()
+        };
+        let (train_labels, test_labels) = (labels(train), labels(test));
+        let metrics = classes::metrics(&trained, &train_labels, &tested, &test_labels);
+        Ok(Some((metrics, pca::project(&tested, &test_labels))))
     }
 
     /// Weights, running state, moments and position: what a resumed run starts from.
@@ -405,9 +434,19 @@ impl Outcome {
             .map(|metrics| metrics.train_seconds)
             .filter(|&seconds| seconds > 0.0)
             .collect();
+        let threshold = self.position.best.map_or(0.5, |best| best.threshold);
+        let test = self.test.as_ref();
+        let at_threshold = |test: &Test| {
+            let PlanOptions { convention, margin, .. } = plan.options;
+            eval::metrics(&test.pairs, &test.scores, convention, margin, threshold).accuracy
+        };
+        let roc = test.and_then(|test| Roc::of(&test.pairs, &test.scores)).map(|roc| roc.figures());
+        let classes = test.and_then(|test| test.classes);
         Summary {
             model: plan.model.clone(),
             dataset: dataset.name.clone(),
+            dataset_title: dataset.title.clone(),
+            dataset_notes: dataset.warnings.clone(),
             trainable: plan.trainable(),
             state: plan.state(),
             parameters: plan.trainable() + plan.state(),
@@ -422,8 +461,14 @@ impl Outcome {
             best_epoch,
             train_accuracy: best.map(|best| best.train_accuracy),
             val_accuracy: best.map(|best| best.val_accuracy),
-            test_accuracy: self.test.as_ref().map(|test| test.metrics.accuracy),
-            threshold: self.position.best.map_or(0.5, |best| best.threshold),
+            test_accuracy: test.map(|test| test.metrics.accuracy),
+            test_accuracy_at_threshold: test.map(at_threshold),
+            roc_auc: roc.map(|roc| roc.roc_auc),
+            eer: roc.map(|roc| roc.eer),
+            tar_at_far: roc.map(|roc| roc.tar_at_far),
+            class_accuracy_centroid: classes.map(|classes| classes.centroid),
+            class_accuracy_knn: classes.map(|classes| classes.knn),
+            threshold,
             seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
             test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
             interrupted: self.interrupted,
