@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
-    let options = executor.plan().options.clone();
+    let options = executor.plan().options;
     let metrics = eval::metrics(&task.pairs, &scores, options.convention, options.margin, trained.threshold);
     let roc = Roc::of(&task.pairs, &scores).filter(|_| task.labelled).map(|roc| roc.figures());
     let classes = match &task.classes {

@@ -93,9 +93,9 @@ fn rotate(a: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
     let s = t * c;
     let turn = |row: &mut Vec<f64>| (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
     a.iter_mut().for_each(turn);
-    for column in 0..a.len() {
-        let (x, y) = (a[p][column], a[q][column]);
-        (a[p][column], a[q][column]) = (c * x - s * y, s * x + c * y);
+    let (before, from) = a.split_at_mut(q);
+    for (x, y) in before[p].iter_mut().zip(&mut from[0]) {
+        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
     }
     vectors.iter_mut().for_each(turn);
 }

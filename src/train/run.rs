@@ -98,6 +98,9 @@ pub struct Test {
     pub projection: Option<Projection>,
 }
 
+/// What the test images' embeddings tell, as far as they tell something.
+type ClassTest = (Option<ClassMetrics>, Option<Projection>);
+
 /// Whether a run could draw its pairs and fill a batch: asked before anything is made for it.
 ///
 /// # Errors
@@ -374,10 +377,7 @@ impl Trainer<'_> {
     }
 
     /// What the embeddings of training and test images tell of classes.
-    fn classes(
-        &mut self,
-        watch: &mut dyn Watch,
-    ) -> Result<Option<(Option<ClassMetrics>, Option<Projection>)>, RunError> {
+    fn classes(&mut self, watch: &mut dyn Watch) -> Result<Option<ClassTest>, RunError> {
         let Split { train, test, .. } = self.split;
         let mut embed = |images: &[u32], what| {
             embeddings::embeddings(self.executor, images, &mut |share| {
