@@ -91,6 +91,8 @@ fn colour_images_are_learnt_and_the_copy_is_told_everywhere() {
     let arguments = [
         "--adapter",
         "cpu",
+        "--threads",
+        "1",
         "--dataset",
         "cifar10",
         "--data-dir",
