@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use gpu_siamese::cli::Config;
-use gpu_siamese::data::{Random, Shape, Stream, idx, pair_list, picture};
+use gpu_siamese::data::{Random, Shape, Stream, cifar10, idx, pair_list, picture};
 use gpu_siamese::train::checkpoint;
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use safetensors::tensor::{Dtype, TensorView};
@@ -187,6 +187,7 @@ fn no_loader_panics_or_takes_too_much_memory() {
     const SLACK: usize = 1 << 20;
     let images = idx_file(2051, &[3, 4, 5], &[7; 60]);
     let labels = idx_file(2049, &[9], &[1; 9]);
+    let cifar: Vec<u8> = (0..2 * cifar10::RECORD).map(|at| (at % cifar10::RECORD % 10) as u8).collect();
     let settings = Config::default().to_toml().unwrap();
     let loaders = [
         Loader {
@@ -203,6 +204,13 @@ fn no_loader_panics_or_takes_too_much_memory() {
             load: Box::new(move |file| idx::parse_labels(file, name(), 9).is_ok()),
             // Labels are four bytes each.
             bound: |length| 7 * 1032 * length + SLACK,
+        },
+        Loader {
+            name: "CIFAR-10",
+            seeds: vec![cifar.clone(), gzipped(&cifar)],
+            load: Box::new(move |file| cifar10::parse(file, name()).is_ok()),
+            // What was unpacked, its copy on the way to the hash, and its images.
+            bound: |length| 4 * 1032 * length + SLACK,
         },
         Loader {
             name: "weights",

@@ -12,7 +12,9 @@ use super::trained::{self, Trained};
 use super::{Failure, print_json, print_line, say};
 use crate::data::pair_list::{self, ListedPair, Member};
 use crate::data::{self, Album, Dataset, Pair, pairs};
-use crate::eval::{self, ClassMetrics, Score};
+use crate::eval::roc::TarAtFar;
+use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
+use crate::executor::Executor;
 use crate::train::folder::write_aside;
 use crate::train::{Measure, Watch};
 
@@ -52,6 +54,16 @@ struct Task {
     /// Whether it is known which pairs are the same.
     labelled: bool,
     dataset: Option<String>,
+    /// Images by whose embeddings the network is to tell classes.
+    classes: Option<Classes>,
+}
+
+/// Training and test images, as the album numbers them, with their labels.
+struct Classes {
+    train: Vec<u32>,
+    train_labels: Vec<u32>,
+    test: Vec<u32>,
+    test_labels: Vec<u32>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -80,8 +92,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
-    let options = &executor.plan().options;
+    let options = executor.plan().options;
     let metrics = eval::metrics(&task.pairs, &scores, options.convention, options.margin, trained.threshold);
+    let roc = Roc::of(&task.pairs, &scores).filter(|_| task.labelled).map(|roc| roc.figures());
+    let classes = match &task.classes {
+        Some(images) => class_metrics(executor.as_mut(), images, &mut progress)?,
+        None => None,
+    };
+    let saved = trained.saved_threshold().filter(|_| task.labelled).map(|threshold| {
+        eval::metrics(&task.pairs, &scores, options.convention, options.margin, threshold).accuracy
+    });
     if let Some(path) = &arguments.scores {
         write_scores(path, &task, &scores)?;
     }
@@ -95,6 +115,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "accuracy": known.map(|metrics| metrics.accuracy),
             "loss": known.map(|metrics| metrics.loss),
             "threshold": trained.threshold,
+            "accuracy_at_saved_threshold": saved,
+            "roc_auc": roc.map(|roc| roc.roc_auc),
+            "eer": roc.map(|roc| roc.eer),
+            "tar_at_far": roc.map(|roc| roc.tar_at_far),
+            "class_accuracy_centroid": classes.map(|classes| classes.centroid),
+            "class_accuracy_knn": classes.map(|classes| classes.knn),
             "seconds": seconds,
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -107,6 +133,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         ),
         None => format!("{} pairs scored; {seconds:.2} s", metrics.pairs),
     })?;
+    if let Some(roc) = roc {
+        let TarAtFar { tenth, hundredth, thousandth } = roc.tar_at_far;
+        print_line(&format!(
+            "ROC: area {:.5}, equal error rate {:.2} %; of the same pairs accepted where 1 in 10, 100, 1000 different \
+             ones is: {tenth:.2}, {hundredth:.2}, {thousandth:.2} %",
+            roc.roc_auc, roc.eer
+        ))?;
+    }
+    if let Some(classes) = classes {
+        print_line(&format!(
+            "classes of the test images: {:.2} % by the nearest centroid, {:.2} % by the {} nearest neighbours",
+            classes.centroid,
+            classes.knn,
+            eval::classes::NEIGHBOURS
+        ))?;
+    }
     if let Some(path) = &arguments.scores {
         say(format_args!("scores: {}", path.display()));
     }
@@ -138,7 +180,7 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
         true
     })?;
     let seconds = start.elapsed().as_secs_f64();
-    let Some(ClassMetrics { images, accuracy, loss }) = metrics else { return Ok(ExitCode::SUCCESS) };
+    let Some(Classification { images, accuracy, loss }) = metrics else { return Ok(ExitCode::SUCCESS) };
     if arguments.json {
         print_json(&json!({
             "model": trained.description.model,
@@ -181,7 +223,31 @@ fn test_pairs(trained: &Trained, album: &mut Album) -> Result<Task, Failure> {
     let number = |image: u32| (image as usize - dataset.train_images).to_string();
     let names = drawn.iter().map(|pair| [number(pair.a), number(pair.b)]).collect();
     let pairs = album.add_pairs(&dataset, &drawn)?;
-    Ok(Task { pairs, names, labelled: true, dataset: Some(dataset.name) })
+    let labels =
+        |images: &[u32]| images.iter().map(|&image| dataset.labels[image as usize]).collect::<Vec<u32>>();
+    let classes = Classes {
+        train_labels: labels(&split.train),
+        test_labels: labels(&split.test),
+        train: album.add_images(&dataset, &split.train)?,
+        test: album.add_images(&dataset, &split.test)?,
+    };
+    Ok(Task { pairs, names, labelled: true, dataset: Some(dataset.name), classes: Some(classes) })
+}
+
+/// What embeddings tell of classes.
+fn class_metrics(
+    executor: &mut dyn Executor,
+    images: &Classes,
+    progress: &mut Progress,
+) -> Result<Option<ClassMetrics>, Failure> {
+    let mut embed = |images: &[u32]| {
+        embeddings::embeddings(executor, images, &mut |share| {
+            progress.scoring("embedding", share);
+            true
+        })
+    };
+    let (train, test) = (embed(&images.train)?.unwrap_or_default(), embed(&images.test)?.unwrap_or_default());
+    Ok(eval::classes::metrics(&train, &images.train_labels, &test, &images.test_labels))
 }
 
 /// The pairs of a list; the data set is read only if some image is a number.
@@ -195,6 +261,7 @@ fn listed(path: &Path, trained: &Trained, invert: bool, album: &mut Album) -> Re
         labelled: list[0].same.is_some(),
         names: list.into_iter().map(|pair| pair.names).collect(),
         dataset: dataset.map(|set| set.name),
+        classes: None,
     })
 }
 

@@ -10,6 +10,12 @@ use crate::train::{CheckpointError, FolderError, RunError};
 /// Exit code of a run that was interrupted, its checkpoint saved.
 pub const INTERRUPTED: u8 = 130;
 
+/// Exit code of a run that diverged.
+pub const DIVERGED: u8 = 5;
+
+/// Exit code where data or weights are bad or missing.
+pub const BAD_DATA: u8 = 3;
+
 /// Why the program ends with another code than 0.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -82,13 +88,13 @@ impl Failure {
             Failure::Run(error) => match error {
                 RunError::Data(DataError::UnknownDataset { .. } | DataError::NoFolder { .. }) => 2,
                 RunError::TooFew { .. } => 2,
-                RunError::Data(_) => 3,
+                RunError::Data(_) => BAD_DATA,
                 RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,
                 RunError::Folder(FolderError::Write { .. }) => 6,
                 RunError::Folder(FolderError::Line { .. }) => 3,
                 RunError::Folder(_) => 2,
-                RunError::Diverged { .. } | RunError::NotFinite { .. } => 5,
+                RunError::Diverged { .. } | RunError::NotFinite { .. } => DIVERGED,
                 RunError::Executor(ExecutorError::OutOfMemory(_)) => 7,
                 RunError::Executor(_) => 4,
             },

@@ -4,7 +4,9 @@ mod adapters;
 mod bench;
 mod compare;
 mod config;
+mod data;
 mod eval;
+mod experiment;
 mod fail;
 mod open;
 mod parity;
@@ -36,6 +38,10 @@ enum Command {
     Eval(eval::Arguments),
     /// Tell whether two pictures show the same.
     Compare(compare::Arguments),
+    /// Run what a file lists, and make its tables and figures, the paper's beside ours.
+    Experiment(experiment::Arguments),
+    /// List which data sets are found where, and whether they are what they should be.
+    Data(data::Arguments),
     /// List the GPU adapters of this machine.
     Adapters(adapters::Arguments),
     /// Compare every kernel with the CPU, here.
@@ -57,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments, &given),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Experiment(arguments) => experiment::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Adapters(arguments) => adapters::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

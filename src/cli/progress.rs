@@ -13,6 +13,17 @@ use crate::train::{EpochMetrics, Measure, Watch};
 /// Set by Ctrl-C and by a request to terminate.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Lets the first Ctrl-C, or request to terminate, ask for an orderly end; whoever asks again does not
+/// want to wait for it.
+pub fn watch_for_interrupts() {
+    // A second handler cannot be set, and one is enough for several runs in one process.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(super::fail::INTERRUPTED.into());
+        }
+    });
+}
+
 /// Time between plain lines within an epoch.
 const PAUSE: Duration = Duration::from_secs(10);
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 
 use clap::{ArgMatches, Args};
 
@@ -12,6 +11,7 @@ use super::open::Target;
 use super::progress::{self, Progress};
 use super::{Failure, print_json, say};
 use crate::data::{self, Dataset, Split};
+use crate::eval;
 use crate::executor::Executor;
 use crate::model;
 use crate::plan::{BatchLayout, Capacity, NORM_EPS, Plan};
@@ -48,6 +48,19 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         None => None,
     };
     let config = settings(&arguments, matches, folder.as_ref())?;
+    let summary = train(&config, folder)?;
+    if arguments.json {
+        print_json(&summary)?;
+    }
+    Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Trains, from the start or from where the run in `folder` stands, and leaves a whole run there; if
+/// there is no folder, in a new one under `runs/`.
+///
+/// # Errors
+/// Whatever keeps a run from its end, except somebody's interrupting it.
+pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Failure> {
     config.check()?;
     let target = Target::open(&config.adapter)?;
     let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
@@ -56,14 +69,14 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
     }
     let split = data::split(&dataset, config.seed);
     train::run::check(&dataset, &split, config.batch(), config.seed, config.batch_size)?;
-    let plan =
-        target.plan(&config, (dataset.shape, dataset.classes.len()), capacity(&config, &dataset, &split))?;
+    let shape = (dataset.shape, dataset.classes.len());
+    let plan = target.plan(config, shape, capacity(config, dataset.len(), &split))?;
     // Weights are checked before a folder is made for them.
-    let start = Start::of(&config, &plan, folder.as_ref())?;
+    let start = Start::of(config, &plan, folder.as_ref())?;
     announce_data(&dataset, &split);
     target.check_memory(&plan)?;
     let mut executor = target.executor(plan, config.threads)?;
-    announce_executor(executor.as_ref(), target.why(&config));
+    announce_executor(executor.as_ref(), target.why(config));
     setup::upload_images(executor.as_mut(), &dataset)?;
     setup::write_all(executor.as_mut(), &start.weights)?;
     let folder = match folder {
@@ -71,13 +84,7 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         None => RunFolder::numbered(Path::new("runs"), &format!("{}-{}", config.model, config.dataset))?,
     };
     folder.write("config.toml", config.to_toml()?.as_bytes())?;
-    // A second handler cannot be set when the library is used for several runs in one process.
-    let _ = ctrlc::set_handler(|| {
-        // The first asks for an orderly end; whoever asks again does not want to wait for it.
-        if progress::INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-    });
+    progress::watch_for_interrupts();
     if start.position.steps > 0 {
         let Position { epochs, steps, .. } = start.position;
         say(format_args!("resumed at step {steps}, behind {epochs} whole epochs"));
@@ -96,7 +103,7 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
             checkpoint_steps: config.checkpoint_steps,
         },
         folder: &folder,
-        description: description(&config, &dataset),
+        description: description(config, &dataset),
         log_steps: config.log_steps,
         position: start.position,
     };
@@ -104,13 +111,10 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
     let summary = outcome.summary(executor.as_ref(), &dataset, config.seed);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
-    let page = page(&config, &dataset, &split, &summary, &outcome)?;
+    let page = page(config, &dataset, &split, &summary, &outcome)?;
     folder.write("report.html", page.as_bytes())?;
     announce_end(&summary, &outcome, folder.path());
-    if arguments.json {
-        print_json(&summary)?;
-    }
-    Ok(if outcome.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(summary)
 }
 
 /// The settings of a new run: flags, over those of a file. Of a resumed one: its own, with the flags
@@ -170,10 +174,10 @@ impl Start {
 }
 
 /// Room for every example of an epoch, and for measuring the larger of validation and test set at once.
-fn capacity(config: &Config, dataset: &Dataset, split: &Split) -> Capacity {
+pub fn capacity(config: &Config, images: usize, split: &Split) -> Capacity {
     let evaluated = split.validation.len().max(split.test.len());
     Capacity {
-        images: dataset.len(),
+        images,
         pairs: Examples::of_an_epoch(split, config.batch()),
         embeddings: evaluated,
         scores: match config.batch() {
@@ -254,6 +258,7 @@ fn page(
         test_pairs: test.map_or(&[], |test| test.pairs()),
         test_scores: test.map_or(&[], |test| &test.scores),
         augment: config.augment,
+        projection: test.and_then(|test| test.projection.as_ref()),
         command: config.command()?,
     }))
 }
@@ -285,6 +290,14 @@ fn announce_end(summary: &Summary, outcome: &Outcome, folder: &Path) {
             summary.measure.counted(),
             test.seconds
         ));
+        if let Some(classes) = test.classes {
+            say(format_args!(
+                "test classes {:.2} % by the nearest centroid, {:.2} % by the {} nearest neighbours",
+                classes.centroid,
+                classes.knn,
+                eval::classes::NEIGHBOURS
+            ));
+        }
     }
     say(format_args!("run folder: {}", folder.display()));
 }

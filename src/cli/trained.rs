@@ -151,6 +151,11 @@ impl Trained {
         model::is_classifier(&self.description.model)
     }
 
+    /// The threshold that was saved with the weights.
+    pub fn saved_threshold(&self) -> Option<f64> {
+        self.weights.metadata.as_ref().map(|metadata| metadata.description.threshold)
+    }
+
     /// An executor with the weights and an album's images, able to score so many pairs at once.
     ///
     /// # Errors
@@ -179,6 +184,24 @@ impl Trained {
 }
 
 impl Arguments {
+    /// The best weights of a run, on the adapter of these settings.
+    pub fn of_run(folder: &Path, config: &Config) -> Self {
+        Arguments {
+            file: File { run_dir: Some(folder.to_path_buf()), weights: None },
+            model: None,
+            input: None,
+            activation: None,
+            pool: None,
+            distance: None,
+            loss: None,
+            margin: None,
+            threshold: Threshold::Number(0.5),
+            adapter: config.adapter.clone(),
+            plan: config.plan,
+            threads: config.threads,
+        }
+    }
+
     /// The description of weights that have none.
     fn describe(&self, path: &Path) -> Result<Description, Failure> {
         let Some(model) = self.model.clone() else {

@@ -18,11 +18,12 @@ pub enum DataError {
     )]
     NoFolder { dataset: &'static str },
 
-    /// No place has all files of the set. `searched` has a line for each place.
+    /// No place has all files of the set. `searched` has a line for each place; `incomplete` is whether
+    /// some place has some of them.
     #[error(
-        "the files of {dataset} were not found. Searched:\n{searched}Put the four files (plain or .gz: {files}) into one of these folders, or name another with --data-dir DIR"
+        "the files of {dataset} were not found. Searched:\n{searched}Put the files (plain or .gz: {files}) into one of these folders, or name another with --data-dir DIR"
     )]
-    NotFound { dataset: &'static str, searched: String, files: String },
+    NotFound { dataset: &'static str, searched: String, files: String, incomplete: bool },
 
     /// The operating system refused to open or read the file.
     #[error("{}: cannot read at byte {offset}: {source}. Check that the file exists and that you may read it", path.display())]
@@ -35,6 +36,14 @@ pub enum DataError {
     /// The first four bytes are not those of the kind of file wanted.
     #[error("{}: bytes 0 to 3 hold {found:#010x}, where {wanted} have {expected:#010x}; this {looks_like}. Put {wanted} here", path.display())]
     Magic { path: PathBuf, found: u32, expected: u32, wanted: &'static str, looks_like: &'static str },
+
+    /// The file is of another kind than the one wanted.
+    #[error("{}: this {looks_like}, not {wanted}. {remedy}", path.display())]
+    Kind { path: PathBuf, looks_like: &'static str, wanted: &'static str, remedy: &'static str },
+
+    /// The file is longer than this program reads.
+    #[error("{}: has more than {limit} bytes, the most that is read of such a file. Fetch the file again", path.display())]
+    TooLong { path: PathBuf, limit: u64 },
 
     /// The file ends early.
     #[error("{}: ends at byte {found} of {expected} ({what}). Fetch the file again", path.display())]

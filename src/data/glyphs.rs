@@ -20,6 +20,9 @@ use self::character::{Character, alphabets};
 use self::geometry::{plus, rotation, segments, square_distance, turned};
 use super::{Dataset, Random, Shape, Stream};
 
+/// The name that people write.
+pub const TITLE: &str = "Glyphs";
+
 /// Height and width of an image, in pixels.
 pub const SIZE: usize = 28;
 
@@ -62,6 +65,7 @@ pub fn generate(glyphs: &Glyphs, seed: u64) -> Dataset {
     });
     Dataset {
         name: super::Source::Glyphs.name().to_owned(),
+        title: TITLE.to_owned(),
         shape: Shape { channels: 1, height: SIZE, width: SIZE },
         images,
         labels: (0..classes * per_class).map(|image| (image % classes) as u32).collect(),

@@ -8,12 +8,11 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use self::file::{Images, LIMIT, parse_images, parse_labels};
 use self::file::{read_images, read_labels};
-use super::{DataError, Dataset, Shape};
+use super::{DataError, Dataset, Shape, search};
 
 /// File names without `.gz`; `?` stands for `-` or `.`, which copies of the sets differ in.
 const FILES: [&str; 4] = [
@@ -28,6 +27,8 @@ const FILES: [&str; 4] = [
 pub struct IdxSet {
     /// The name that users write, and the folder in which the set is first looked for.
     pub name: &'static str,
+    /// The name that people write.
+    pub title: &'static str,
     /// The folder that torchvision keeps the set in.
     torchvision: &'static str,
     classes: [&'static str; 10],
@@ -38,6 +39,7 @@ pub struct IdxSet {
 /// Handwritten digits: 60,000 + 10,000 images of 28x28.
 pub static MNIST: IdxSet = IdxSet {
     name: "mnist",
+    title: "MNIST",
     torchvision: "MNIST/raw",
     classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     md5: [
@@ -51,6 +53,7 @@ pub static MNIST: IdxSet = IdxSet {
 /// Clothes: 60,000 + 10,000 images of 28x28.
 pub static FASHION_MNIST: IdxSet = IdxSet {
     name: "fashion-mnist",
+    title: "Fashion-MNIST",
     torchvision: "FashionMNIST/raw",
     classes: [
         "T-shirt/top",
@@ -102,6 +105,11 @@ pub fn load(set: &IdxSet, dir: &Path) -> Result<Dataset, DataError> {
     train.labels.extend_from_slice(&test.labels);
     Ok(Dataset {
         name: set.name.to_owned(),
+        title: if warnings.is_empty() {
+            set.title.to_owned()
+        } else {
+            format!("{} (another copy)", set.title)
+        },
         shape: Shape { channels: 1, height: train.height, width: train.width },
         images: train.images,
         labels: train.labels,
@@ -111,37 +119,18 @@ pub fn load(set: &IdxSet, dir: &Path) -> Result<Dataset, DataError> {
     })
 }
 
-/// Finds the four files in one folder.
-fn find(set: &IdxSet, dir: &Path) -> Result<[PathBuf; 4], DataError> {
-    let mut searched = String::new();
-    for place in [dir.join(set.name), dir.join(set.torchvision), dir.to_owned()] {
-        let found = FILES.map(|file| {
-            // Plain before gzipped: nothing to unpack.
-            ["-ubyte", "-ubyte.gz"]
-                .iter()
-                .flat_map(|end| ["-", "."].map(|dot| file.replace('?', dot).replace("-ubyte", end)))
-                .map(|name| place.join(name))
-                .find(|path| path.is_file())
-        });
-        if let [Some(a), Some(b), Some(c), Some(d)] = found {
-            return Ok([a, b, c, d]);
-        }
-        let missing: Vec<String> = found
-            .iter()
-            .zip(FILES)
-            .filter(|(path, _)| path.is_none())
-            .map(|(_, file)| file.replace('?', "-"))
-            .collect();
-        let state = match missing.len() {
-            _ if !place.is_dir() => "no such folder".to_owned(),
-            4 => "none of the files".to_owned(),
-            _ => format!("only {} of the files; missing: {}", 4 - missing.len(), missing.join(", ")),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(searched, "  {}: {state}", place.display());
-    }
-    let files = FILES.map(|file| file.replace('?', "-")).join(", ");
-    Err(DataError::NotFound { dataset: set.name, searched, files })
+/// Finds the four files in one folder, in the order of their checksums.
+///
+/// # Errors
+/// [`DataError::NotFound`], with all places that were searched.
+pub fn find(set: &IdxSet, dir: &Path) -> Result<[PathBuf; 4], DataError> {
+    let places = [dir.join(set.name), dir.join(set.torchvision), dir.to_owned()];
+    // Plain before gzipped: nothing to unpack.
+    let names = FILES.map(|file| {
+        let named = |(end, dot): (&str, &str)| file.replace('?', dot).replace("-ubyte", end);
+        [("-ubyte", "-"), ("-ubyte", "."), ("-ubyte.gz", "-"), ("-ubyte.gz", ".")].map(named).to_vec()
+    });
+    search::find(set.name, &places, &names)
 }
 
 struct Part {

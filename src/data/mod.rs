@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`album`] | the images that pairs name, each once |
 //! | [`augment`] | distorted training images: an affine map for each |
+//! | [`cifar10`] | CIFAR-10: its binary version, plain or gzipped |
+//! | [`content`] | one file, plain or gzipped, hashed as it is read |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
 //! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
@@ -13,6 +15,7 @@
 //! | [`mod@split`] | which images train, validate and test |
 //! | [`pairs`] | the balanced pairs of an epoch |
 //! | [`random`] | where everything random comes from |
+//! | [`search`] | where the files of a set are |
 //!
 //! ```text
 //! load("glyphs", None, seed) -> Dataset -> split(&dataset, seed) -> pairs::training(&labels, &split, seed, epoch)
@@ -22,6 +25,8 @@
 
 pub mod album;
 pub mod augment;
+pub mod cifar10;
+pub mod content;
 pub mod error;
 pub mod glyphs;
 pub mod idx;
@@ -30,10 +35,11 @@ pub mod pair_list;
 pub mod pairs;
 pub mod picture;
 pub mod random;
+pub mod search;
 pub mod split;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use album::Album;
@@ -90,6 +96,8 @@ impl FromStr for Shape {
 pub struct Dataset {
     /// The name that [`load`] knows it by.
     pub name: String,
+    /// What results on it are called, as in `CIFAR-10 (JPEG copy)`.
+    pub title: String,
     /// Size of every image.
     pub shape: Shape,
     /// One image after another, NCHW bytes as stored (0 = dark, 255 = bright).
@@ -141,11 +149,13 @@ pub enum Source {
     Mnist,
     /// Pictures of clothes, from four IDX files.
     FashionMnist,
+    /// Small photographs, from six files of its binary version.
+    Cifar10,
 }
 
 impl Source {
     /// Every known set, in the order in which they are listed to users.
-    pub const ALL: [Source; 3] = [Source::Glyphs, Source::Mnist, Source::FashionMnist];
+    pub const ALL: [Source; 4] = [Source::Glyphs, Source::Mnist, Source::FashionMnist, Source::Cifar10];
 
     /// The name that users write.
     #[must_use]
@@ -154,6 +164,43 @@ impl Source {
             Source::Glyphs => "glyphs",
             Source::Mnist => "mnist",
             Source::FashionMnist => "fashion-mnist",
+            Source::Cifar10 => "cifar10",
+        }
+    }
+
+    /// The name that people write, of the published set.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Source::Glyphs => glyphs::TITLE,
+            Source::Mnist => idx::MNIST.title,
+            Source::FashionMnist => idx::FASHION_MNIST.title,
+            Source::Cifar10 => cifar10::TITLE,
+        }
+    }
+
+    /// Size of an image and numbers of training and test images, of the published set: for plans made
+    /// before the files are there.
+    #[must_use]
+    pub fn published(self) -> (Shape, usize, usize) {
+        let grey = Shape { channels: 1, height: 28, width: 28 };
+        match self {
+            Source::Glyphs => (grey, 12_000, 2_000),
+            Source::Mnist | Source::FashionMnist => (grey, 60_000, 10_000),
+            Source::Cifar10 => (cifar10::SHAPE, 50_000, 10_000),
+        }
+    }
+
+    /// The files of the set in a folder; none for a set that is made.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`]
+    pub fn files(self, dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+        match self {
+            Source::Glyphs => Ok(Vec::new()),
+            Source::Mnist => idx::find(&idx::MNIST, dir).map(Vec::from),
+            Source::FashionMnist => idx::find(&idx::FASHION_MNIST, dir).map(Vec::from),
+            Source::Cifar10 => cifar10::find(dir).map(Vec::from),
         }
     }
 }
@@ -176,21 +223,22 @@ impl FromStr for Source {
 
 /// Loads, or makes, the set called `name`.
 ///
-/// `dir` is where sets from files are looked for (see [`idx::load`]); `seed` shapes the sets that
+/// `dir` is where sets from files are looked for (see [`idx::load`], [`cifar10::load`]); `seed` shapes the sets that
 /// are made. Each ignores what it does not need.
 ///
 /// # Errors
 ///
 /// An unknown name, no folder for a set that needs one, and whatever is wrong with its files.
 pub fn load(name: &str, dir: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
-    let set = match name.parse()? {
-        Source::Glyphs => return Ok(glyphs::generate(&Glyphs::default(), seed)),
-        Source::Mnist => &idx::MNIST,
-        Source::FashionMnist => &idx::FASHION_MNIST,
-    };
-    match dir {
-        Some(dir) => idx::load(set, dir),
-        None => Err(DataError::NoFolder { dataset: set.name }),
+    let source: Source = name.parse()?;
+    if source == Source::Glyphs {
+        return Ok(glyphs::generate(&Glyphs::default(), seed));
+    }
+    let dir = dir.ok_or(DataError::NoFolder { dataset: source.name() })?;
+    match source {
+        Source::Cifar10 => cifar10::load(dir),
+        Source::FashionMnist => idx::load(&idx::FASHION_MNIST, dir),
+        Source::Mnist | Source::Glyphs => idx::load(&idx::MNIST, dir),
     }
 }
 
@@ -233,6 +281,7 @@ mod tests {
     fn images_are_found_by_index_and_never_beyond_the_end() {
         let set = Dataset {
             name: "tiny".into(),
+            title: "Tiny".into(),
             shape: Shape { channels: 1, height: 1, width: 2 },
             images: vec![1, 2, 3, 4, 5, 6],
             labels: vec![0, 1, 0],

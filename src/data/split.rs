@@ -16,7 +16,8 @@ pub struct Split {
 /// Splits `dataset`: of its training images, after a shuffle from `seed`, one fifth (rounded down)
 /// validates and the rest trains; its test images test.
 ///
-/// MNIST: 48,000, 12,000 and 10,000 images, as in the SN-LeNet-5 paper.
+/// MNIST and Fashion-MNIST: 48,000, 12,000 and 10,000 images; CIFAR-10: 40,000, 10,000 and 10,000; as in
+/// the SN-LeNet-5 paper.
 #[must_use]
 pub fn split(dataset: &Dataset, seed: u64) -> Split {
     // Images are counted by u32 everywhere; loaders hold far fewer.
@@ -38,6 +39,7 @@ mod tests {
         let images = train_images + test_images;
         Dataset {
             name: "counted".into(),
+            title: "Counted".into(),
             shape: Shape { channels: 1, height: 1, width: 1 },
             images: vec![0; images],
             labels: vec![0; images],
@@ -51,6 +53,12 @@ mod tests {
     fn mnist_splits_as_in_the_paper() {
         let split = split(&dataset(60_000, 10_000), 0);
         assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (48_000, 12_000, 10_000));
+    }
+
+    #[test]
+    fn cifar10_splits_as_in_the_paper() {
+        let split = split(&dataset(50_000, 10_000), 0);
+        assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (40_000, 10_000, 10_000));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::executor::{Executor, ExecutorError};
 
 /// What a classifier's answers to many images are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClassMetrics {
+pub struct Classification {
     pub images: usize,
     /// Share of images whose class was named rightly, in percent.
     pub accuracy: f64,
@@ -23,7 +23,7 @@ pub fn classify_watched(
     images: &[u32],
     labels: &[u32],
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<ClassMetrics>, ExecutorError> {
+) -> Result<Option<Classification>, ExecutorError> {
     let (capacity, classes) = (executor.plan().options.capacity.embeddings, executor.plan().features);
     let (mut hits, mut loss) = (0usize, 0.0);
     for (number, part) in images.chunks(capacity.max(1)).enumerate() {
@@ -40,7 +40,11 @@ pub fn classify_watched(
         }
     }
     let count = images.len().max(1) as f64;
-    Ok(Some(ClassMetrics { images: images.len(), accuracy: 100.0 * hits as f64 / count, loss: loss / count }))
+    Ok(Some(Classification {
+        images: images.len(),
+        accuracy: 100.0 * hits as f64 / count,
+        loss: loss / count,
+    }))
 }
 
 /// The first of the likeliest classes, and the cross-entropy.

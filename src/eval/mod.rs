@@ -1,9 +1,30 @@
-//! What a trained network is worth: distances and similarities of pairs, and what follows from them.
+//! What a trained network is worth: distances and similarities of pairs, and what follows from them;
+//! where its embeddings lie, and what follows from that.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`mod@score`] | distances and similarities of pairs |
+//! | [`mod@metrics`] | accuracy at a threshold, loss, the best threshold |
+//! | [`roc`] | every threshold at once: ROC curve, AUC, EER, TAR at FAR |
+//! | [`embeddings`] | where images lie |
+//! | [`classify`] | what a classifier names |
+//! | [`classes`] | class accuracy of embeddings: nearest centroid, nearest neighbours |
+//! | [`pca`] | embeddings in two dimensions, to look at |
+//!
+//! Formulas and sources are in `docs/metrics.md`.
 
+pub mod classes;
 pub mod classify;
+pub mod embeddings;
 pub mod metrics;
+pub mod pca;
+pub mod roc;
 pub mod score;
 
-pub use classify::{ClassMetrics, classify_watched};
+pub use classes::ClassMetrics;
+pub use classify::{Classification, classify_watched};
+pub use embeddings::Embeddings;
 pub use metrics::{PairMetrics, best_threshold, metrics};
+pub use pca::Projection;
+pub use roc::Roc;
 pub use score::{Score, score, score_watched};

@@ -8,8 +8,8 @@ use super::axis::Axis;
 use super::{Report, number};
 use crate::train::EpochMetrics;
 
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 270.0;
+pub(super) const WIDTH: f64 = 420.0;
+pub(super) const HEIGHT: f64 = 270.0;
 /// Edges of the area that holds the lines.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 12.0;
@@ -32,15 +32,16 @@ pub fn section(report: &Report) -> Markup {
     let chart = |name, unit, training: Vec<f64>, validation: Vec<f64>, values| Chart {
         name,
         unit,
-        numbers: &numbers,
+        numbers: numbers.clone(),
         training,
         validation,
-        epochs: &epochs,
+        bands: Vec::new(),
+        epochs: epochs.clone(),
         values,
         best: best.map(|best| best.epoch),
     };
     let (train, val) = (of(|metrics| metrics.train_loss), of(|metrics| metrics.val_loss));
-    let (_, highest) = range(train.iter().chain(&val));
+    let (_, highest) = range(train.iter().chain(&val).copied());
     // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
     let highest = if highest > 0.0 { highest } else { 1.0 };
     let loss = chart(
@@ -51,7 +52,7 @@ pub fn section(report: &Report) -> Markup {
         Axis::around(0.0, highest),
     );
     let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
-    let (low, high) = range(train.iter().chain(&val));
+    let (low, high) = range(train.iter().chain(&val).copied());
     // Less than a point between the edges would make mountains of nothing.
     let low = low.min(high - 1.0).max(0.0);
     let accuracy = chart(
@@ -79,26 +80,28 @@ pub fn section(report: &Report) -> Markup {
 }
 
 /// Smallest and largest of the finite values.
-fn range<'a>(values: impl Iterator<Item = &'a f64>) -> (f64, f64) {
-    let finite = values.copied().filter(|value| value.is_finite());
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let finite = values.filter(|value| value.is_finite());
     let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
     if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-struct Chart<'a> {
-    name: &'static str,
-    unit: &'static str,
+pub(super) struct Chart {
+    pub name: &'static str,
+    pub unit: &'static str,
     /// Numbers of the epochs.
-    numbers: &'a [u64],
-    training: Vec<f64>,
-    validation: Vec<f64>,
-    epochs: &'a Axis,
-    values: Axis,
+    pub numbers: Vec<u64>,
+    pub training: Vec<f64>,
+    pub validation: Vec<f64>,
+    /// Lowest and highest value of each epoch, where a line is the mean of several runs; by class.
+    pub bands: Vec<(&'static str, Vec<[f64; 2]>)>,
+    pub epochs: Axis,
+    pub values: Axis,
     /// The epoch to mark.
-    best: Option<u64>,
+    pub best: Option<u64>,
 }
 
-impl Chart<'_> {
+impl Chart {
     fn figure(&self, text: fn(f64) -> String) -> Markup {
         let id = self.name.to_lowercase();
         let description = self.description(text);
@@ -109,14 +112,35 @@ impl Chart<'_> {
                     aria-labelledby=(format!("{id}-title {id}-description")) {
                     title id=(format!("{id}-title")) { (self.name) " by epoch, training and validation" }
                     desc id=(format!("{id}-description")) { (description) }
-                    (self.frame())
-                    (self.best_mark())
-                    (self.line("training", &self.training, text))
-                    (self.line("validation", &self.validation, text))
+                    (self.drawing(text))
                 }
                 figcaption { (description) }
             }
         }
+    }
+
+    /// What stands in the chart's area, [`WIDTH`] by [`HEIGHT`].
+    pub fn drawing(&self, text: fn(f64) -> String) -> Markup {
+        html! {
+            (self.frame())
+            @for (class, band) in &self.bands { (self.band(class, band)) }
+            (self.best_mark())
+            (self.line("training", &self.training, text))
+            (self.line("validation", &self.validation, text))
+        }
+    }
+
+    /// An area from the lowest values to the highest.
+    fn band(&self, class: &str, band: &[[f64; 2]]) -> Markup {
+        let place = |(&number, values): (&u64, &[f64; 2]), which: usize| {
+            format!("{} {}", px(self.x(number as f64)), px(self.y(values[which])))
+        };
+        let points =
+            || self.numbers.iter().zip(band).filter(|(_, values)| values.iter().all(|v| v.is_finite()));
+        let there = points().map(|point| place(point, 0));
+        let back = points().rev().map(|point| place(point, 1));
+        let path: Vec<String> = there.chain(back).collect();
+        html! { @if !path.is_empty() { path.band.(class) d=(format!("M{}Z", path.join("L"))) {} } }
     }
 
     /// The chart in words.

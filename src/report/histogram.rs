@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::curves::px;
-use super::{Report, THRESHOLD, number};
+use super::{Report, THRESHOLD, number, roc};
+use crate::eval::Roc;
 
 const BINS: usize = 20;
 const WIDTH: f64 = 420.0;
@@ -64,6 +65,8 @@ pub fn section(report: &Report) -> Markup {
     };
     let (same, different) = (of(true), of(false));
     let chosen = report.summary.threshold;
+    let (pairs, scores): (Vec<_>, Vec<_>) = report.tested().map(|(pair, score)| (*pair, *score)).unzip();
+    let roc = Roc::of(&pairs, &scores);
     html! {
         section {
             h2 { "Similarities of the test pairs" }
@@ -87,6 +90,7 @@ pub fn section(report: &Report) -> Markup {
                     }
                 }
             }
+            @if let Some(roc) = &roc { div.columns.below { (roc::figure(roc)) } }
         }
     }
 }

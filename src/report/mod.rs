@@ -4,7 +4,10 @@
 //! | --- | --- |
 //! | [`curves`] | loss and accuracy by epoch |
 //! | [`pairs`] | pairs as pictures: training pairs, test pairs, the most confident mistakes |
+//! | [`embedding`] | where the test images lie, and what that tells of classes |
 //! | [`histogram`] | similarities by class, and what the threshold makes of them |
+//! | [`results`] | the page of an experiment: the paper's figures beside ours |
+//! | [`roc`] | the ROC curve |
 //! | [`tables`] | every figure, every epoch, where it ran |
 //! | [`axis`], [`number`], [`picture`] | ticks; figures as text; bytes to an image in the page |
 //!
@@ -12,10 +15,13 @@
 
 mod axis;
 mod curves;
+mod embedding;
 mod histogram;
 mod number;
 mod pairs;
 mod picture;
+pub mod results;
+mod roc;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -23,7 +29,7 @@ mod tests;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use crate::data::{Augmentation, Dataset, Pair};
-use crate::eval::Score;
+use crate::eval::{Projection, Score};
 use crate::train::{EpochMetrics, Measure, Summary};
 
 const STYLE: &str = include_str!("style.css");
@@ -52,6 +58,8 @@ pub struct Report<'a> {
     /// What happened to training images, and those of the first epoch in the order of its list.
     pub augment: Option<Augmentation>,
     pub images: &'a [u32],
+    /// The test images' embeddings, in the set's order; none where the run was not tested.
+    pub projection: Option<&'a Projection>,
     /// What repeats the run, as one types it.
     pub command: String,
 }
@@ -94,7 +102,7 @@ fn called_same(score: &Score, threshold: f64) -> bool {
 /// The page, as HTML. The same report gives the same bytes.
 #[must_use]
 pub fn html(report: &Report) -> String {
-    let Summary { model, dataset, .. } = report.summary;
+    let Summary { model, dataset_title: dataset, .. } = report.summary;
     markup! {
         (DOCTYPE)
         html lang="en" {
@@ -119,6 +127,7 @@ pub fn html(report: &Report) -> String {
                     (pairs::augmented(report))
                     @if report.compares() { (pairs::tested(report)) (pairs::mistakes(report)) }
                     (histogram::section(report))
+                    (embedding::section(report))
                     (tables::section(report))
                 }
             }

@@ -58,6 +58,7 @@ fn results(report: &Report) -> Vec<Row> {
     let trained: f64 = report.epochs.iter().map(|metrics| metrics.train_seconds).sum();
     let mut rows = vec![
         (if report.compares() { "Test pair accuracy" } else { "Test class accuracy" }, accuracy(test)),
+        ("Threshold of validation: test pair accuracy", accuracy(summary.test_accuracy_at_threshold)),
         ("Validation accuracy, best epoch", accuracy(val)),
         ("Training accuracy, best epoch", accuracy(train)),
         ("Validation loss, best epoch", loss(|best| best.val_loss)),
@@ -108,7 +109,7 @@ fn circumstances(report: &Report) -> Vec<Row> {
         ("Program", concat!("gpu-siamese ", env!("CARGO_PKG_VERSION")).into()),
         ("Model", summary.model.clone()),
         ("Parameters", format!("{} + {} running", grouped(summary.trainable), grouped(summary.state))),
-        ("Data set", summary.dataset.clone()),
+        ("Data set", summary.dataset_title.clone()),
     ]
 }
 

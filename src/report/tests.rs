@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::data::Shape;
+use crate::eval::Roc;
+use crate::eval::roc::TarAtFar;
 use crate::executor::AdapterInfo;
 use crate::train::Measure;
 
@@ -15,6 +17,7 @@ struct Run {
     scores: Vec<Score>,
     augment: Option<Augmentation>,
     images: Vec<u32>,
+    projection: Projection,
 }
 
 impl Run {
@@ -48,6 +51,8 @@ impl Run {
             summary: Summary {
                 model: "sn-lenet5".into(),
                 dataset: "shapes".into(),
+                dataset_title: "Shapes".into(),
+                dataset_notes: Vec::new(),
                 trainable: 60_860,
                 state: 2,
                 parameters: 60_862,
@@ -72,6 +77,12 @@ impl Run {
                 val_class_accuracy: None,
                 test_class_accuracy: None,
                 measure: Measure::Pairs,
+                test_accuracy_at_threshold: Some(90.0),
+                roc_auc: Some(0.93),
+                eer: Some(7.5),
+                tar_at_far: Some(TarAtFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
+                class_accuracy_centroid: Some(88.0),
+                class_accuracy_knn: Some(89.0),
                 threshold: 0.5,
                 seconds_per_epoch: 7.5,
                 test_seconds: 0.03,
@@ -81,6 +92,7 @@ impl Run {
             epochs: (1..=epochs).map(metrics).collect(),
             dataset: Dataset {
                 name: "shapes".into(),
+                title: "Shapes".into(),
                 shape: Shape { channels: 1, height: 2, width: 3 },
                 images: (0..48).collect(),
                 labels: vec![0, 1, 0, 1, 0, 1, 0, 1],
@@ -93,6 +105,11 @@ impl Run {
             scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
             augment: None,
             images: (0..8).collect(),
+            projection: Projection {
+                points: vec![[0.0, 1.0], [2.0, -1.0], [4.0, 0.5], [-3.0, 0.0]],
+                labels: vec![0, 1, 0, 1],
+                shares: [0.75, 0.125],
+            },
         }
     }
 
@@ -122,6 +139,7 @@ impl Run {
             test_scores: &self.scores,
             augment: self.augment,
             images: &self.images,
+            projection: (!self.scores.is_empty()).then_some(&self.projection),
             command: "gpu-siamese train --seed 7".into(),
         })
     }
@@ -232,6 +250,7 @@ fn what_comes_from_outside_is_escaped() {
     let plain = run.page();
     run.summary.model = evil.into();
     run.summary.dataset = evil.into();
+    run.summary.dataset_title = evil.into();
     run.summary.plan = evil.into();
     run.summary.adapter =
         AdapterInfo { name: evil.into(), backend: evil.into(), driver: evil.into(), software: true };
@@ -246,6 +265,7 @@ fn what_comes_from_outside_is_escaped() {
         test_scores: &run.scores,
         augment: None,
         images: &[],
+        projection: Some(&run.projection),
         command: evil.into(),
     });
     assert_balanced(&page);
@@ -260,7 +280,7 @@ fn the_headline_has_the_figures() {
     let page = Run::new(3).page();
     let headline = &page[..page.find("<h2>").unwrap()];
     for figure in
-        ["sn-lenet5 on shapes", "90.00\u{a0}%", "2 of 3", "7.5\u{a0}s", "CPU, 2 threads", "cpu, avx2"]
+        ["sn-lenet5 on Shapes", "90.00\u{a0}%", "2 of 3", "7.5\u{a0}s", "CPU, 2 threads", "cpu, avx2"]
     {
         assert!(headline.contains(figure), "{figure}");
     }
@@ -411,4 +431,33 @@ fn an_image_that_is_not_there_is_no_panic() {
     let training = below(&page, "<h2>Training pairs</h2>");
     assert_eq!(count(training, "<img"), 1);
     assert!(training.contains("no image 99") && training.contains("disc and unknown"));
+}
+
+#[test]
+fn the_embedding_is_drawn_by_class() {
+    let page = Run::new(3).page();
+    let section = below(&page, "<h2>Embedding of the test images</h2>");
+    let drawing = &section[..section.find("</svg>").unwrap()];
+    // A path of two dots for each class, and its name over them.
+    assert_eq!((count(drawing, "<path"), count(drawing, "h0")), (2, 4));
+    assert!(drawing.contains(">disc<") && drawing.contains(">ring<"));
+    assert!(section.contains("PCA") && section.contains("75.00\u{a0}%") && section.contains("12.50\u{a0}%"));
+    assert!(section.contains("88.00\u{a0}%") && section.contains("89.00\u{a0}%"));
+    assert!(!Run::new(2).interrupted().page().contains("Embedding of the test images"));
+}
+
+#[test]
+fn the_roc_curve_has_its_figures() {
+    // Of 40 pairs the same ones 0 and 30 and the different ones 3 and 35 are out of order: the curve's
+    // own figures are told, whatever the summary says.
+    let run = Run::new(3);
+    let roc = Roc::of(&run.test, &run.scores).unwrap();
+    let page = run.page();
+    let section = below(&page, "<h3>ROC curve</h3>");
+    assert!(section.contains(&format!("Area under the curve {:.5}", roc.auc())), "{section}");
+    assert!(roc.auc() < 1.0 && section.contains(&number::percent(roc.eer())));
+    // One class of pairs alone has no curve.
+    let mut run = Run::new(3);
+    run.test.iter_mut().for_each(|pair| pair.same = true);
+    assert!(!run.page().contains("ROC curve"));
 }

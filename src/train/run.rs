@@ -14,9 +14,9 @@ use super::rate::Rate;
 use super::setup;
 use super::summary::{EpochMetrics, Summary};
 use crate::data::{Augmentation, DataError, Dataset, Pair, Split};
-use crate::eval::{self, Score};
+use crate::eval::{self, ClassMetrics, Projection, Roc, Score, classes, embeddings, pca};
 use crate::executor::{Executor, ExecutorError, StepResult};
-use crate::plan::BatchLayout;
+use crate::plan::{BatchLayout, PlanOptions};
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,6 +103,10 @@ pub struct Test {
     pub accuracy: f64,
     pub loss: f64,
     pub seconds: f64,
+    /// What the test images' embeddings tell of their classes; not in `seconds`.
+    pub classes: Option<ClassMetrics>,
+    /// The test images' embeddings, in the set's order.
+    pub projection: Option<Projection>,
 }
 
 impl Test {
@@ -114,6 +118,9 @@ impl Test {
         }
     }
 }
+
+/// What the test images' embeddings tell, as far as they tell something.
+type ClassTest = (Option<ClassMetrics>, Option<Projection>);
 
 /// Whether a run could draw its examples and fill a batch: asked before anything is made for it.
 ///
@@ -420,7 +427,31 @@ impl Trainer<'_> {
         let start = Instant::now();
         let Some(answers) = self.measure(&examples, "test", watch)? else { return Ok(None) };
         let Answers { accuracy, loss, scores } = answers;
-        Ok(Some(Test { examples, scores, accuracy, loss, seconds: start.elapsed().as_secs_f64() }))
+        let seconds = start.elapsed().as_secs_f64();
+        let Some((classes, projection)) = self.classes(watch)? else { return Ok(None) };
+        Ok(Some(Test { examples, scores, accuracy, loss, seconds, classes, projection }))
+    }
+
+    /// What the embeddings of training and test images tell of classes; a classifier's logits are no embeddings.
+    fn classes(&mut self, watch: &mut dyn Watch) -> Result<Option<ClassTest>, RunError> {
+        if self.executor.plan().options.batch == BatchLayout::Labelled {
+            return Ok(Some((None, None)));
+        }
+        let Split { train, test, .. } = self.split;
+        let mut embed = |images: &[u32], what| {
+            embeddings::embeddings(self.executor, images, &mut |share| {
+                watch.scoring(what, share);
+                !watch.interrupted()
+            })
+        };
+        let Some(trained) = embed(train, "embeddings of training images")? else { return Ok(None) };
+        let Some(tested) = embed(test, "embeddings of test images")? else { return Ok(None) };
+        let labels = |images: &[u32]| -> Vec<u32> {
+            images.iter().filter_map(|&image| self.dataset.labels.get(image as usize).copied()).collect()
+        };
+        let (train_labels, test_labels) = (labels(train), labels(test));
+        let metrics = classes::metrics(&trained, &train_labels, &tested, &test_labels);
+        Ok(Some((metrics, pca::project(&tested, &test_labels))))
     }
 
     /// Weights, running state, moments and position: what a resumed run starts from.
@@ -463,15 +494,28 @@ impl Outcome {
             .filter(|&seconds| seconds > 0.0)
             .collect();
         let measure = Measure::of(plan.options.batch);
-        let [train, val, test] = [
+        let test = self.test.as_ref();
+        let accuracies = [
             best.map(|best| best.train_accuracy),
             best.map(|best| best.val_accuracy),
-            self.test.as_ref().map(|test| test.accuracy),
+            test.map(|test| test.accuracy),
         ];
-        let of = |wanted: Measure, accuracy: Option<f64>| accuracy.filter(|_| measure == wanted);
+        let of = |wanted: Measure| accuracies.map(|accuracy| accuracy.filter(|_| measure == wanted));
+        let [train_accuracy, val_accuracy, test_accuracy] = of(Measure::Pairs);
+        let [train_class_accuracy, val_class_accuracy, test_class_accuracy] = of(Measure::Classes);
+        let threshold = self.position.best.map_or(0.5, |best| best.threshold);
+        let at_threshold = |test: &Test| {
+            let PlanOptions { convention, margin, .. } = plan.options;
+            eval::metrics(test.pairs(), &test.scores, convention, margin, threshold).accuracy
+        };
+        let compared = test.filter(|_| measure == Measure::Pairs);
+        let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
+        let classes = test.and_then(|test| test.classes);
         Summary {
             model: plan.model.clone(),
             dataset: dataset.name.clone(),
+            dataset_title: dataset.title.clone(),
+            dataset_notes: dataset.warnings.clone(),
             trainable: plan.trainable(),
             state: plan.state(),
             parameters: plan.trainable() + plan.state(),
@@ -484,14 +528,20 @@ impl Outcome {
             epochs: self.position.epochs,
             steps: self.position.steps,
             best_epoch,
-            train_accuracy: of(Measure::Pairs, train),
-            val_accuracy: of(Measure::Pairs, val),
-            test_accuracy: of(Measure::Pairs, test),
-            train_class_accuracy: of(Measure::Classes, train),
-            val_class_accuracy: of(Measure::Classes, val),
-            test_class_accuracy: of(Measure::Classes, test),
+            train_accuracy,
+            val_accuracy,
+            test_accuracy,
+            train_class_accuracy,
+            val_class_accuracy,
+            test_class_accuracy,
             measure,
-            threshold: self.position.best.map_or(0.5, |best| best.threshold),
+            test_accuracy_at_threshold: compared.map(at_threshold),
+            roc_auc: roc.map(|roc| roc.roc_auc),
+            eer: roc.map(|roc| roc.eer),
+            tar_at_far: roc.map(|roc| roc.tar_at_far),
+            class_accuracy_centroid: classes.map(|classes| classes.centroid),
+            class_accuracy_knn: classes.map(|classes| classes.knn),
+            threshold,
             seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
             test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
             interrupted: self.interrupted,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::examples::Measure;
+use crate::eval::roc::TarAtFar;
 use crate::executor::AdapterInfo;
 
 /// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
@@ -142,6 +143,10 @@ impl From<Line> for EpochMetrics {
 pub struct Summary {
     pub model: String,
     pub dataset: String,
+    /// What results on it are called, as in `CIFAR-10 (JPEG copy)`.
+    pub dataset_title: String,
+    /// What a reader should know of the data, such as that it is not the published set.
+    pub dataset_notes: Vec<String>,
     pub trainable: usize,
     pub state: usize,
     pub parameters: usize,
@@ -167,6 +172,18 @@ pub struct Summary {
     pub test_class_accuracy: Option<f64>,
     #[serde(skip)]
     pub measure: Measure,
+    /// Test pairs told apart at `threshold`; the other accuracies are at one half.
+    pub test_accuracy_at_threshold: Option<f64>,
+    /// Of the test pairs: area under the ROC curve, 0 to 1.
+    pub roc_auc: Option<f64>,
+    /// Of the test pairs: equal error rate.
+    pub eer: Option<f64>,
+    /// Of the test pairs: true accept rates by false accept rate.
+    pub tar_at_far: Option<TarAtFar>,
+    /// Test images whose class the nearest mean of training embeddings tells: no pair accuracy.
+    pub class_accuracy_centroid: Option<f64>,
+    /// Test images whose class the five nearest training embeddings tell: no pair accuracy.
+    pub class_accuracy_knn: Option<f64>,
     /// Similarity above which the validation pairs of the best epoch are told apart best. The
     /// accuracies here are at one half all the same, as in the paper.
     pub threshold: f64,

@@ -1,25 +1,12 @@
 //! One IDX file, plain or gzipped, checked before it is believed.
 
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
-use std::sync::mpsc;
-
-use flate2::read::MultiGzDecoder;
-use md5::{Digest, Md5};
 
 use crate::data::DataError;
+use crate::data::content::{Content, looks_like};
 
 /// The most bytes of pixels or labels that one file may declare: 1 GiB, 22 times MNIST.
 pub const LIMIT: u64 = 1 << 30;
-
-/// Bytes that are unpacked, then handed over to be hashed.
-const CHUNK: u64 = 1 << 20;
-/// Chunks that may wait for the hashing thread.
-const CHUNKS_WAITING: usize = 8;
-
-/// The most that deflate can shrink bytes.
-const DEFLATE_RATIO: u64 = 1032;
 
 const IMAGES_MAGIC: u32 = 2051;
 const LABELS_MAGIC: u32 = 2049;
@@ -36,7 +23,7 @@ pub struct Images {
 
 /// Reads an image file; also returns the MD5 of its uncompressed content, in hexadecimal.
 pub(super) fn read_images(path: &Path) -> Result<(Images, String), DataError> {
-    images(IdxFile::open(path)?)
+    images(Content::open(path)?)
 }
 
 /// The images in the bytes of a file; `path` is for messages.
@@ -44,7 +31,7 @@ pub(super) fn read_images(path: &Path) -> Result<(Images, String), DataError> {
 /// # Errors
 /// The bytes are no image file, plain or gzipped.
 pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
-    Ok(images(IdxFile::of(path, bytes, bytes.len() as u64)?)?.0)
+    Ok(images(Content::of(path, bytes, bytes.len() as u64)?)?.0)
 }
 
 /// The labels, 0 to `largest`, in the bytes of a file; `path` is for messages.
@@ -52,10 +39,10 @@ pub fn parse_images(bytes: &[u8], path: &Path) -> Result<Images, DataError> {
 /// # Errors
 /// The bytes are no label file, plain or gzipped, or a label is too large.
 pub fn parse_labels(bytes: &[u8], path: &Path, largest: u32) -> Result<Vec<u32>, DataError> {
-    Ok(labels(IdxFile::of(path, bytes, bytes.len() as u64)?, largest)?.0)
+    Ok(labels(Content::of(path, bytes, bytes.len() as u64)?, largest)?.0)
 }
 
-fn images(mut file: IdxFile<'_>) -> Result<(Images, String), DataError> {
+fn images(mut file: Content<'_>) -> Result<(Images, String), DataError> {
     file.magic(IMAGES_MAGIC, "image files")?;
     let count = file.size("number of images")?;
     let height = file.size("height")?;
@@ -69,10 +56,10 @@ fn images(mut file: IdxFile<'_>) -> Result<(Images, String), DataError> {
 
 /// Reads a label file, labels 0 to `largest`; also returns the MD5 of its uncompressed content.
 pub(super) fn read_labels(path: &Path, largest: u32) -> Result<(Vec<u32>, String), DataError> {
-    labels(IdxFile::open(path)?, largest)
+    labels(Content::open(path)?, largest)
 }
 
-fn labels(mut file: IdxFile<'_>, largest: u32) -> Result<(Vec<u32>, String), DataError> {
+fn labels(mut file: Content<'_>, largest: u32) -> Result<(Vec<u32>, String), DataError> {
     file.magic(LABELS_MAGIC, "label files")?;
     let count = file.size("number of labels")?;
     let start = file.offset;
@@ -89,89 +76,8 @@ fn labels(mut file: IdxFile<'_>, largest: u32) -> Result<(Vec<u32>, String), Dat
     Ok((bytes.into_iter().map(u32::from).collect(), file.md5()))
 }
 
-/// A file as it is read, front to back: unpacked, counted and hashed on the way.
-struct IdxFile<'a> {
-    path: &'a Path,
-    content: Box<dyn Read + Send + 'a>,
-    gzipped: bool,
-    /// Most bytes that the content can have, unless the file is a pipe.
-    most: u64,
-    /// Bytes of uncompressed content so far.
-    offset: u64,
-    hash: Md5,
-}
-
-impl<'a> IdxFile<'a> {
-    fn open(path: &'a Path) -> Result<Self, DataError> {
-        let read = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
-        let file = File::open(path).map_err(read)?;
-        let length = file.metadata().map_err(read)?.len();
-        Self::of(path, BufReader::with_capacity(1 << 16, file), length)
-    }
-
-    /// A file of `length` bytes, from its start.
-    fn of(path: &'a Path, mut file: impl Read + Send + 'a, length: u64) -> Result<Self, DataError> {
-        let read = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
-        let mut start = Vec::with_capacity(2);
-        file.by_ref().take(2).read_to_end(&mut start).map_err(read)?;
-        // By content, not by name: browsers and archivers unpack and rename.
-        let gzipped = start == [0x1f, 0x8b];
-        let raw = Cursor::new(start).chain(file);
-        let (content, most): (Box<dyn Read + Send + 'a>, u64) = match gzipped {
-            true => (Box::new(MultiGzDecoder::new(raw)), length.saturating_mul(DEFLATE_RATIO)),
-            false => (Box::new(raw), length),
-        };
-        Ok(Self { path, content, gzipped, most, offset: 0, hash: Md5::new() })
-    }
-
-    /// Reads up to `length` bytes; fewer only at the end of the file.
-    fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
-        // A header may lie: memory is taken for what the file can hold, and for more than a usual
-        // file only as bytes arrive.
-        let mut bytes = Vec::with_capacity(length.min(self.most).min(64 << 20) as usize);
-        let mut content = self.content.by_ref().take(length);
-        let hash = &mut self.hash;
-        // Unpacking and hashing take about as long: side by side they take half.
-        let outcome = std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::sync_channel::<Vec<u8>>(CHUNKS_WAITING);
-            if length > CHUNK {
-                scope.spawn(move || receiver.iter().for_each(|chunk| hash.update(&chunk)));
-            }
-            loop {
-                let start = bytes.len();
-                let outcome = content.by_ref().take(CHUNK).read_to_end(&mut bytes);
-                if length > CHUNK {
-                    // Nobody listens only where the hashing thread panicked, which the scope reports.
-                    let _ = sender.send(bytes[start..].to_vec());
-                }
-                if !matches!(outcome, Ok(count) if count > 0) {
-                    return outcome;
-                }
-            }
-        });
-        if length <= CHUNK {
-            self.hash.update(&bytes);
-        }
-        self.offset += bytes.len() as u64;
-        outcome.map(|_| bytes)
-    }
-
-    /// The error for a failed read: a gzip stream that just stops is a truncated file.
-    fn failed(&self, source: io::Error, expected: u64, what: &'static str) -> DataError {
-        let (path, offset) = (self.path.to_owned(), self.offset);
-        match source.kind() {
-            io::ErrorKind::UnexpectedEof if self.offset < expected => {
-                DataError::Truncated { path, found: offset, expected, what }
-            }
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-                if self.gzipped =>
-            {
-                DataError::Gzip { path, offset, source }
-            }
-            _ => DataError::Read { path, offset, source },
-        }
-    }
-
+/// What IDX files have at their start and behind it.
+impl Content<'_> {
     /// Reads a big-endian u32 of the header.
     fn header(&mut self, what: &'static str) -> Result<u32, DataError> {
         let expected = self.offset + 4;
@@ -221,29 +127,5 @@ impl<'a> IdxFile<'a> {
             return Err(DataError::Trailing { path: self.path.to_owned(), expected });
         }
         Ok(bytes)
-    }
-
-    fn md5(self) -> String {
-        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// Completes "this ..." for the first four bytes of a file of the wrong kind.
-fn looks_like(magic: u32) -> &'static str {
-    match magic {
-        IMAGES_MAGIC => "is an IDX image file",
-        LABELS_MAGIC => "is an IDX label file",
-        0x0308_0000 | 0x0108_0000 => "is an IDX file with its bytes swapped",
-        0x8950_4e47 => "is a PNG picture",
-        0x504b_0304 => "is a ZIP archive",
-        0xffd8_ff00..=0xffd8_ffff => "is a JPEG picture",
-        // Gzip is unpacked, so this is gzip within gzip.
-        0x1f8b_0000..=0x1f8b_ffff => "was gzipped twice",
-        0x3c21_444f | 0x3c21_646f | 0x3c68_746d | 0x3c48_544d => {
-            "is a web page, perhaps a download's error message"
-        }
-        0x7665_7273 => "is a Git LFS pointer, not the file itself",
-        0x0000_0800..=0x0000_0eff => "is an IDX file of another kind",
-        _ => "is no IDX file",
     }
 }

@@ -1,0 +1,52 @@
+//! Where images lie: the vectors that the subnet makes of them.
+
+use super::score::embed;
+use crate::executor::{Executor, ExecutorError, find};
+
+/// Vectors of equal length, one after another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embeddings {
+    /// Values of a vector.
+    pub width: usize,
+    pub values: Vec<f32>,
+}
+
+impl Embeddings {
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+}
+
+/// Embeds images that the executor holds, in order; `None` where `go_on` answered false. It is asked
+/// now and then, with the share of the work that is done.
+///
+/// # Errors
+/// What the executor reports.
+pub fn embeddings(
+    executor: &mut dyn Executor,
+    images: &[u32],
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Option<Embeddings>, ExecutorError> {
+    let width = find(executor.plan(), "embeddings")?.shape.iter().skip(1).product();
+    let most = executor.plan().options.capacity.embeddings.max(1);
+    let mut values = Vec::with_capacity(images.len() * width);
+    for (number, chunk) in images.chunks(most).enumerate() {
+        let mut done = |share: f64| {
+            go_on((number as f64 * most as f64 + share * chunk.len() as f64) / images.len() as f64)
+        };
+        if !embed(executor, chunk, &mut done)? {
+            return Ok(None);
+        }
+        values.extend(executor.read_front("embeddings", chunk.len() * width)?);
+    }
+    Ok(Some(Embeddings { width, values }))
+}

@@ -1,0 +1,229 @@
+//! Drawings of an experiment, in the paper's form: each is a part of the page and a file of its own.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::{Metric, Spread};
+use crate::data::{Dataset, Pair};
+use crate::report::axis::Axis;
+use crate::report::curves::{self, Chart, px};
+use crate::report::{STYLE as PAGE_STYLE, picture};
+use crate::train::EpochMetrics;
+
+/// What drawings need beside the page's styles.
+pub const STYLE: &str = include_str!("figures.css");
+
+/// What is drawn, within a width and a height.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    width: f64,
+    height: f64,
+    /// In words.
+    label: String,
+    content: Markup,
+}
+
+impl Picture {
+    /// As a part of a page that has the styles.
+    pub fn inline(&self) -> Markup {
+        let size = format!("0 0 {} {}", px(self.width), px(self.height));
+        let style = format!("max-width: {}px", px(self.width * 1.2));
+        html! { svg viewBox=(size) role="img" aria-label=(self.label) style=(style) { (self.content) } }
+    }
+
+    /// As a file of its own.
+    pub fn file(&self) -> String {
+        let size = format!("0 0 {} {}", px(self.width), px(self.height));
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox=(size) width=(px(self.width)) height=(px(self.height))
+                font-family="system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', sans-serif" {
+                title { (self.label) }
+                style { (PreEscaped(PAGE_STYLE)) (PreEscaped(STYLE)) }
+                rect x="0" y="0" width="100%" height="100%" fill="var(--paper)" {}
+                (self.content)
+            }
+        }
+        .into_string()
+    }
+}
+
+/// Words where there is nothing to draw.
+pub fn nothing(words: &str) -> Picture {
+    let content = html! { text x="8" y="28" { (words) } };
+    Picture { width: 420.0, height: 48.0, label: words.into(), content }
+}
+
+/// The epochs of a run, one list for each seed.
+#[derive(Clone, Debug)]
+pub struct Curves {
+    pub label: String,
+    pub seeds: Vec<Vec<EpochMetrics>>,
+}
+
+/// Between a chart and the next one, and above each for its name.
+const GAP: f64 = 28.0;
+
+/// Loss and accuracy by epoch: a line of two charts for each run. Of several seeds the line is the
+/// mean and the band goes from the lowest to the highest.
+pub fn curves(runs: &[Curves]) -> Picture {
+    let row = curves::HEIGHT + GAP;
+    let content = html! {
+        @for (number, run) in runs.iter().enumerate() {
+            @let top = number as f64 * row;
+            text.head x="0" y=(px(top + 14.0)) { (run.label) @if run.seeds.len() > 1 { ", mean of " (run.seeds.len()) " seeds" } }
+            @for (column, chart) in charts(run).iter().enumerate() {
+                g transform=(format!("translate({} {})", px(column as f64 * (curves::WIDTH + GAP)), px(top + GAP))) {
+                    (chart.drawing(if column == 0 { loss_text } else { percent_text }))
+                }
+            }
+        }
+    };
+    Picture {
+        width: 2.0 * curves::WIDTH + GAP,
+        height: row * runs.len() as f64,
+        label: "Loss and accuracy by epoch, training and validation".into(),
+        content,
+    }
+}
+
+fn loss_text(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+fn percent_text(value: f64) -> String {
+    format!("{value:.2} %")
+}
+
+fn charts(run: &Curves) -> [Chart; 2] {
+    let last =
+        run.seeds.iter().filter_map(|epochs| epochs.last()).map(|epoch| epoch.epoch).max().unwrap_or(1);
+    // Epochs that some seed has not are left out: a mean of fewer would jump.
+    let epochs: Vec<u64> = (1..=last)
+        .filter(|n| run.seeds.iter().all(|seed| seed.iter().any(|epoch| epoch.epoch == *n)))
+        .collect();
+    let spreads = |value: fn(&EpochMetrics) -> f64| -> Vec<Spread> {
+        let of_epoch = |number: &u64| {
+            let values = run.seeds.iter().flatten().filter(|epoch| epoch.epoch == *number).map(value);
+            Spread::of(&values.collect::<Vec<f64>>())
+        };
+        epochs.iter().filter_map(of_epoch).collect()
+    };
+    let chart = |name, unit, from_zero: bool, training: Vec<Spread>, validation: Vec<Spread>| {
+        let all = training.iter().chain(&validation);
+        let (low, high) = curves::range(all.flat_map(|spread| [spread.low, spread.high]));
+        let values = match from_zero {
+            true => Axis::around(0.0, if high > 0.0 { high } else { 1.0 }),
+            false => Axis::around(low.min(high - 1.0).max(0.0), high),
+        };
+        let means = |spreads: &[Spread]| spreads.iter().map(|spread| spread.mean).collect::<Vec<f64>>();
+        let bands = match run.seeds.len() {
+            0 | 1 => Vec::new(),
+            _ => [("training", &training), ("validation", &validation)]
+                .map(|(class, spreads)| {
+                    (class, spreads.iter().map(|spread| [spread.low, spread.high]).collect())
+                })
+                .into(),
+        };
+        Chart {
+            name,
+            unit,
+            numbers: epochs.clone(),
+            epochs: Axis::epochs(1, last),
+            training: means(&training),
+            validation: means(&validation),
+            bands,
+            values,
+            best: None,
+        }
+    };
+    [
+        chart("Loss", "mean over pairs", true, spreads(|e| e.train_loss), spreads(|e| e.val_loss)),
+        chart("Accuracy", "% of pairs", false, spreads(|e| e.train_accuracy), spreads(|e| e.val_accuracy)),
+    ]
+}
+
+/// What one setting gave, by seed, and in the paper.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub label: String,
+    pub ours: Vec<f64>,
+    pub paper: Option<f64>,
+}
+
+/// A metric by setting: each seed a point, their mean a bar, the paper's figure a square.
+pub fn sensitivity(metric: Metric, groups: &[Group]) -> Picture {
+    const WIDTH: f64 = 560.0;
+    const HEIGHT: f64 = 320.0;
+    const LEFT: f64 = 60.0;
+    const RIGHT: f64 = WIDTH - 12.0;
+    const TOP: f64 = 44.0;
+    const BOTTOM: f64 = HEIGHT - 36.0;
+    let all = groups.iter().flat_map(|group| group.ours.iter().copied().chain(group.paper));
+    let (low, high) = curves::range(all);
+    let axis = Axis::around(low.min(high - 0.1), high);
+    let y = |value: f64| axis.place(value, BOTTOM, TOP);
+    let step = (RIGHT - LEFT) / groups.len().max(1) as f64;
+    let content = html! {
+        text.name x="0" y="12" { (metric.heading()) }
+        circle.seed cx=(px(RIGHT - 250.0)) cy="8" r="4" {}
+        text x=(px(RIGHT - 241.0)) y="12" { "a seed" }
+        line.mean x1=(px(RIGHT - 190.0)) x2=(px(RIGHT - 166.0)) y1="8" y2="8" {}
+        text x=(px(RIGHT - 161.0)) y="12" { "their mean" }
+        rect.theirs x=(px(RIGHT - 84.0)) y="3" width="10" height="10" {}
+        text x=(px(RIGHT - 68.0)) y="12" { "the paper" }
+        @for &tick in &axis.ticks {
+            line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(y(tick))) y2=(px(y(tick))) {}
+            text.tick x=(px(LEFT - 7.0)) y=(px(y(tick) + 4.0)) text-anchor="end" { (axis.text(tick)) }
+        }
+        line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(BOTTOM)) y2=(px(BOTTOM)) {}
+        @for (number, group) in groups.iter().enumerate() {
+            @let x = LEFT + step * (number as f64 + 0.5);
+            text x=(px(x)) y=(px(BOTTOM + 22.0)) text-anchor="middle" { (group.label) }
+            @if let Some(spread) = Spread::of(&group.ours) {
+                line.span x1=(px(x)) x2=(px(x)) y1=(px(y(spread.low))) y2=(px(y(spread.high))) {}
+                line.mean x1=(px(x - 16.0)) x2=(px(x + 16.0)) y1=(px(y(spread.mean))) y2=(px(y(spread.mean))) {}
+            }
+            @for &value in &group.ours {
+                circle.seed cx=(px(x)) cy=(px(y(value))) r="4" { title { (group.label) ": " (metric.text(value)) } }
+            }
+            @if let Some(value) = group.paper {
+                rect.theirs x=(px(x + 21.0)) y=(px(y(value) - 5.0)) width="10" height="10" {
+                    title { (group.label) ", the paper: " (metric.text(value)) }
+                }
+            }
+        }
+    };
+    Picture { width: WIDTH, height: HEIGHT, label: format!("{} by setting", metric.heading()), content }
+}
+
+/// Pairs as pictures, eight in a line, with a word above each; where it is known which of them the
+/// network told rightly, mistakes are framed.
+pub fn pairs(dataset: &Dataset, shown: &[(Pair, String)], right: Option<&[bool]>) -> Picture {
+    const SIDE: f64 = 48.0;
+    const BETWEEN: f64 = 3.0;
+    const CARD: f64 = 2.0 * SIDE + BETWEEN + 14.0;
+    const ROW: f64 = SIDE + 38.0;
+    const COLUMNS: usize = 8;
+    let rows = shown.len().div_ceil(COLUMNS).max(1);
+    let content = html! {
+        @for (number, (pair, words)) in shown.iter().enumerate() {
+            @let x = 4.0 + CARD * (number % COLUMNS) as f64;
+            @let y = ROW * (number / COLUMNS) as f64;
+            @let wrong = right.is_some_and(|right| right.get(number) == Some(&false));
+            text.tagged x=(px(x)) y=(px(y + 16.0)) { (words) @if wrong { " ✗" } }
+            @for (side, image) in [pair.a, pair.b].into_iter().enumerate() {
+                @if let Some(uri) = picture::data_uri(dataset, image) {
+                    image href=(uri) x=(px(x + side as f64 * (SIDE + BETWEEN))) y=(px(y + 22.0))
+                        width=(px(SIDE)) height=(px(SIDE)) {}
+                }
+            }
+            @if wrong {
+                rect.frame x=(px(x - 2.5)) y=(px(y + 19.5)) width=(px(2.0 * SIDE + BETWEEN + 5.0)) height=(px(SIDE + 5.0)) {}
+            }
+        }
+    };
+    let label = match right {
+        Some(_) => "Test pairs with their similarity above",
+        None => "Training pairs, POS: of one class, NEG: of two",
+    };
+    Picture { width: CARD * COLUMNS as f64, height: ROW * rows as f64, label: label.into(), content }
+}

@@ -1,0 +1,126 @@
+//! What `data` says of a folder, and training on CIFAR-10's files.
+
+mod common;
+
+use std::path::Path;
+
+use common::idx;
+use common::program::{program, stderr, train};
+use gpu_siamese::data::cifar10::RECORD;
+use serde_json::Value;
+
+/// A set of two classes in six files of so many records.
+fn write_cifar(folder: &Path, records: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    let names = (1..=5).map(|number| format!("data_batch_{number}.bin")).chain(["test_batch.bin".into()]);
+    for name in names {
+        let record = |number: usize| {
+            let label = (number % 2) as u8;
+            // Bright above or below the middle.
+            let pixels = (0..RECORD - 1)
+                .map(move |at| if (at % 1024 / 512) as u8 == label { 200 } else { 20 + at as u8 % 16 });
+            std::iter::once(label).chain(pixels)
+        };
+        std::fs::write(folder.join(name), (0..records).flat_map(record).collect::<Vec<u8>>()).unwrap();
+    }
+}
+
+fn data(folder: &Path) -> (Option<i32>, Value, String) {
+    let output = program().args(["data", "--json", "--data-dir"]).arg(folder).output().unwrap();
+    let said = stderr(&output);
+    assert!(!said.contains("panicked"), "{said}");
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap(), said)
+}
+
+fn state<'a>(findings: &'a Value, name: &str) -> &'a Value {
+    findings.as_array().unwrap().iter().find(|finding| finding["dataset"] == name).unwrap()
+}
+
+#[test]
+fn a_folder_is_told_set_by_set() {
+    let parent = tempfile::tempdir().unwrap();
+    let (code, findings, _) = data(parent.path());
+    assert_eq!(code, Some(0));
+    assert_eq!(state(&findings, "glyphs")["state"], "built-in");
+    assert_eq!(state(&findings, "mnist")["state"], "absent");
+
+    idx::write_set(&parent.path().join("mnist"));
+    write_cifar(&parent.path().join("cifar-10-batches-bin"), 20);
+    let (code, findings, _) = data(parent.path());
+    assert_eq!(code, Some(0), "another copy is no broken one");
+    let mnist = state(&findings, "mnist");
+    assert_eq!((&mnist["state"], &mnist["train_images"]), (&"other".into(), &60.into()));
+    assert_eq!(mnist["classes"][1]["train_images"], 30);
+    let cifar = state(&findings, "cifar10");
+    assert_eq!((&cifar["train_images"], &cifar["test_images"]), (&100.into(), &20.into()));
+    assert_eq!(cifar["title"], "CIFAR-10 (another copy)");
+    assert_eq!(cifar["files"].as_array().unwrap().len(), 6);
+    assert_eq!(cifar["files"][5]["bytes"], 20 * RECORD);
+
+    // Half a file, then a file less: what is found is of no use.
+    let batch = parent.path().join("cifar-10-batches-bin/data_batch_2.bin");
+    std::fs::write(&batch, [1; 5000]).unwrap();
+    let (code, findings, _) = data(parent.path());
+    assert_eq!((code, &state(&findings, "cifar10")["state"]), (Some(3), &"broken".into()));
+    assert!(
+        state(&findings, "cifar10")["error"]
+            .as_str()
+            .unwrap()
+            .contains("data_batch_2.bin: ends at byte 5000")
+    );
+    std::fs::remove_file(&batch).unwrap();
+    let (code, findings, _) = data(parent.path());
+    assert_eq!((code, &state(&findings, "cifar10")["state"]), (Some(3), &"broken".into()));
+    assert!(state(&findings, "cifar10")["error"].as_str().unwrap().contains("missing: data_batch_2.bin"));
+    assert_eq!(state(&findings, "mnist")["state"], "other");
+}
+
+#[test]
+fn without_a_folder_nothing_is_broken() {
+    let output = program().arg("data").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("glyphs: made by the program") && told.contains("cifar10: not found"), "{told}");
+}
+
+#[test]
+fn colour_images_are_learnt_and_the_copy_is_told_everywhere() {
+    let parent = tempfile::tempdir().unwrap();
+    write_cifar(&parent.path().join("data/cifar10"), 60);
+    let folder = parent.path().join("data");
+    let arguments = [
+        "--adapter",
+        "cpu",
+        "--threads",
+        "1",
+        "--dataset",
+        "cifar10",
+        "--data-dir",
+        folder.to_str().unwrap(),
+        "--batch-size",
+        "32",
+        "--epochs",
+        "20",
+    ];
+    let (run, summary) = train(parent.path(), "run", &arguments);
+    assert_eq!(
+        (&summary["dataset"], &summary["dataset_title"]),
+        (&"cifar10".into(), &"CIFAR-10 (another copy)".into())
+    );
+    assert!(summary["dataset_notes"][0].as_str().unwrap().contains("will not compare"), "{summary}");
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("sn-lenet5 on CIFAR-10 (another copy)") && page.contains("will not compare"));
+    // Two classes that a glance tells apart.
+    for key in ["test_accuracy", "class_accuracy_centroid", "class_accuracy_knn"] {
+        assert_eq!(summary[key], 100.0, "{key}: {summary}");
+    }
+    assert_eq!((&summary["roc_auc"], &summary["eer"]), (&1.0.into(), &0.0.into()));
+    let eval =
+        program().args(["eval", "--adapter", "cpu", "--json", "--run-dir"]).arg(&run).output().unwrap();
+    assert!(eval.status.success(), "{}", stderr(&eval));
+    let eval: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    for key in ["roc_auc", "eer", "tar_at_far", "class_accuracy_centroid", "class_accuracy_knn"] {
+        assert_eq!(eval[key], summary[key], "{key}");
+    }
+    assert_eq!(eval["accuracy_at_saved_threshold"], summary["test_accuracy_at_threshold"]);
+}
