@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::Embeddings;
+use crate::cpu::simd;
 
 /// Neighbours that vote.
 pub const NEIGHBOURS: usize = 5;
@@ -97,35 +98,57 @@ fn by_neighbours(train: &Embeddings, labels: &[u32], test: &Embeddings) -> Vec<u
             // The last one may stand alone, and is then its own companion.
             let first = &queries[..width];
             let second = if queries.len() > width { &queries[width..] } else { first };
-            for (number, tile) in tiles.iter().enumerate() {
-                let start = number * LANES;
-                let valid = (labels.len() - start).min(LANES);
-                let distances = distances([first, second], tile);
-                for (nearest, distances) in nearest.iter_mut().zip(&distances) {
-                    for (lane, &distance) in distances[..valid].iter().enumerate() {
-                        if distance < nearest[NEIGHBOURS - 1].0 {
-                            insert(nearest, (distance, (start + lane) as u32));
-                        }
-                    }
-                }
-            }
-            let count = queries.len() / width;
-            nearest.map(|nearest| vote(&nearest, labels)).into_iter().take(count)
+            let queries_here = queries.len() / width;
+            simd::dispatch(Search {
+                queries: [first, second],
+                tiles: &tiles,
+                count: labels.len(),
+                nearest: &mut nearest,
+            });
+            nearest.map(|nearest| vote(&nearest, labels)).into_iter().take(queries_here)
         })
         .collect()
 }
 
+/// Test vectors on their way along all training vectors.
+struct Search<'a> {
+    queries: [&'a [f32]; TOGETHER],
+    tiles: &'a [Vec<[f32; LANES]>],
+    /// Training vectors; the last tile may have room for more.
+    count: usize,
+    nearest: &'a mut [[Neighbour; NEIGHBOURS]; TOGETHER],
+}
+
+impl simd::Kernel for Search<'_> {
+    // Plain loops, which the compiler turns into the vectors of whichever instruction set it is
+    // inlined for; nothing is reassociated, so all give the same bits.
+    #[inline(always)]
+    fn run<S: simd::Simd>(self) {
+        for (number, tile) in self.tiles.iter().enumerate() {
+            let start = number * LANES;
+            let valid = (self.count - start).min(LANES);
+            let distances = distances(self.queries, tile);
+            for (nearest, distances) in self.nearest.iter_mut().zip(&distances) {
+                for (lane, &distance) in distances[..valid].iter().enumerate() {
+                    if distance < nearest[NEIGHBOURS - 1].0 {
+                        insert(nearest, (distance, (start + lane) as u32));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Squared distances of each query to each vector of a tile.
-#[inline]
+#[inline(always)]
 fn distances(queries: [&[f32]; TOGETHER], tile: &[[f32; LANES]]) -> [[f32; LANES]; TOGETHER] {
     let mut sums = [[0.0; LANES]; TOGETHER];
-    for (at, values) in tile.iter().enumerate() {
-        for (sums, query) in sums.iter_mut().zip(queries) {
-            let value = query[at];
-            for (sum, &other) in sums.iter_mut().zip(values) {
-                let difference = other - value;
-                *sum += difference * difference;
-            }
+    let [first, second] = queries;
+    for ((values, a), b) in tile.iter().zip(first).zip(second) {
+        for lane in 0..LANES {
+            let (x, y) = (values[lane] - a, values[lane] - b);
+            sums[0][lane] += x * x;
+            sums[1][lane] += y * y;
         }
     }
     sums

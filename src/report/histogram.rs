@@ -88,9 +88,9 @@ pub fn section(report: &Report) -> Markup {
                         "paper. Validation pairs of the best epoch are told apart best at " (format!("{chosen:.3}"))
                         "; there, " (number::percent(report.test_accuracy(chosen))) " of the test pairs are right."
                     }
+                    @if let Some(roc) = &roc { (roc::figure(roc)) }
                 }
             }
-            @if let Some(roc) = &roc { div.columns.below { (roc::figure(roc)) } }
         }
     }
 }

@@ -60,12 +60,12 @@ pub struct Curves {
 }
 
 /// Between a chart and the next one, and above each for its name.
-const GAP: f64 = 28.0;
+const GAP: f64 = 30.0;
 
 /// Loss and accuracy by epoch: a line of two charts for each run. Of several seeds the line is the
 /// mean and the band goes from the lowest to the highest.
 pub fn curves(runs: &[Curves]) -> Picture {
-    let row = curves::HEIGHT + GAP;
+    let row = curves::HEIGHT + 2.0 * GAP;
     let content = html! {
         @for (number, run) in runs.iter().enumerate() {
             @let top = number as f64 * row;
@@ -79,7 +79,7 @@ pub fn curves(runs: &[Curves]) -> Picture {
     };
     Picture {
         width: 2.0 * curves::WIDTH + GAP,
-        height: row * runs.len() as f64,
+        height: row * runs.len() as f64 - GAP,
         label: "Loss and accuracy by epoch, training and validation".into(),
         content,
     }
