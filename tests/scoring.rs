@@ -127,3 +127,31 @@ fn two_pictures_are_compared() {
     ]);
     assert_eq!(dark["distance"], compare(&a, &a)["distance"]);
 }
+
+/// Its norms take running statistics, so it does not matter which images come together.
+#[test]
+fn a_residual_network_says_of_two_pictures_what_it_says_of_them_among_others() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = ["--adapter", "cpu", "--model", "resnet-small", "--epochs", "1", "--max-steps", "20"];
+    let (folder, summary) = train(parent.path(), "run", &model);
+    let run_dir = folder.to_str().unwrap();
+    let (list, scores) = (parent.path().join("pairs.csv"), parent.path().join("scores.csv"));
+    let lines: Vec<String> = (0..40).map(|index| format!("{index},{}\n", (7 * index + 10) % 40)).collect();
+    std::fs::write(&list, lines.concat()).unwrap();
+    let [list, out] = [&list, &scores].map(|path| path.to_str().unwrap());
+    json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--pairs", list, "--scores", out, "--json"]);
+    let mut reader = csv::Reader::from_path(&scores).unwrap();
+    let first = reader.records().next().unwrap().unwrap();
+    let pictures = [0, 10].map(|index| {
+        let path = parent.path().join(format!("{index}.png"));
+        picture(index).save(&path).unwrap();
+        path.to_str().unwrap().to_string()
+    });
+    let [a, b] = &pictures;
+    let alone = json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", "--json", a, b]);
+    let [among, alone] = [first[3].parse::<f64>().unwrap(), alone["distance"].as_f64().unwrap()];
+    // The same sums in the same order.
+    assert!((among - alone).abs() <= 1e-5 * alone, "{among} among others, {alone} alone");
+    let whole = json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--json"]);
+    assert_eq!(whole["accuracy"], summary["test_accuracy"]);
+}
