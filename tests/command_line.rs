@@ -327,6 +327,15 @@ fn a_classifier_learns_classes() {
         let [whole, stopped] = [&whole, &stopped].map(|folder| std::fs::read(folder.join(file)).unwrap());
         assert!(whole == stopped, "{file}");
     }
+    // Its subnet tells pairs apart before it has seen any: a rate of next to nothing leaves it as it is.
+    let weights = parent.path().join("run").join("best.safetensors");
+    let barely = ["--adapter", "cpu", "--max-steps", "1", "--lr", "1e-9"];
+    let area = |name: &str, init: &[&str]| {
+        let (_, summary) = train(parent.path(), name, &[&barely, init].concat());
+        summary["roc_auc"].as_f64().unwrap()
+    };
+    let (lent, own) = (area("lent", &["--init", weights.to_str().unwrap()]), area("own", &[]));
+    assert!(lent > 0.97 && own < 0.9, "{lent} with the classifier's subnet, {own} without");
 }
 
 /// Flags that belong to the other optimizer, or to none, are no silent wishes.

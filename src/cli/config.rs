@@ -150,7 +150,7 @@ pub struct Config {
     /// Seed of everything random: weights, splits, pairs, distortions, glyphs
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Start from the weights of this file
+    /// Start from the weights of this file; a classifier lends its subnet to the network that it is made of
     #[arg(long, value_name = "FILE.safetensors")]
     pub init: Option<PathBuf>,
     /// Save a checkpoint every so many training steps [default: every epoch, and every minute within]

@@ -70,7 +70,9 @@ struct Finished {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let experiment = Experiment::read(&arguments.file)?;
-    let runs = planned(&experiment, arguments)?;
+    let folder = folder(arguments);
+    let runs_folder = arguments.runs.clone().unwrap_or(folder.join("runs"));
+    let runs = planned(&experiment, arguments, &runs_folder)?;
     let trained: Vec<&Run> = runs.iter().filter(|run| experiment.trains(&run.name)).collect();
     for run in &trained {
         let plan = plan(&run.config)?;
@@ -91,9 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.list {
         return Ok(ExitCode::SUCCESS);
     }
-    let folder = folder(arguments);
     let results_folder = own_folder(&folder, &arguments.file)?;
-    let runs_folder = arguments.runs.clone().unwrap_or(folder.join("runs"));
     progress::watch_for_interrupts();
     let (mut finished, mut diverged, mut interrupted) = (BTreeMap::new(), Vec::new(), false);
     for (number, run) in trained.iter().enumerate() {
@@ -131,10 +131,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// The runs with the command line's settings.
-fn planned(experiment: &Experiment, arguments: &Arguments) -> Result<Vec<Run>, Failure> {
+fn planned(experiment: &Experiment, arguments: &Arguments, runs_folder: &Path) -> Result<Vec<Run>, Failure> {
     let wrong = |message| Failure::Usage(format!("{}: {message}", arguments.file.display()));
     let mut runs = experiment.runs(arguments.budget).map_err(wrong)?;
-    for Run { config, .. } in &mut runs {
+    for Run { config, init_run, .. } in &mut runs {
+        if let Some(run) = init_run {
+            config.init = Some(runs_folder.join(run).join("best.safetensors"));
+        }
         config.data_dir = arguments.data_dir.clone().or(config.data_dir.take());
         config.adapter = arguments.adapter.clone().unwrap_or(std::mem::take(&mut config.adapter));
         config.plan = arguments.plan.unwrap_or(config.plan);

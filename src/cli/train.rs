@@ -153,7 +153,8 @@ struct Start {
 }
 
 impl Start {
-    /// The checkpoint of the folder, else the weights of `--init`, else those of the seed.
+    /// The checkpoint of the folder, else the weights of `--init`, where a classifier's subnet will do, else those of
+    /// the seed.
     fn of(config: &Config, plan: &Plan, folder: Option<&RunFolder>) -> Result<Self, Failure> {
         let last = folder.map(|folder| folder.file("last.safetensors")).filter(|file| file.exists());
         if let Some(path) = last {
@@ -165,9 +166,17 @@ impl Start {
             };
             return Ok(Start { weights: weights.with_moments(plan, &path)?, position });
         }
+        let initial = setup::initial_values(plan, config.seed);
         let weights = match &config.init {
-            Some(path) => checkpoint::load(path)?.for_plan(plan, path)?,
-            None => setup::initial_values(plan, config.seed),
+            Some(path) => {
+                let given = checkpoint::load(path)?;
+                if given.is_of_classifier_for(plan) {
+                    given.subnet_for(plan, path, initial)?
+                } else {
+                    given.for_plan(plan, path)?
+                }
+            }
+            None => initial,
         };
         Ok(Start { weights, position: Position::default() })
     }

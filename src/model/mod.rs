@@ -118,7 +118,7 @@ pub enum ModelError {
 }
 
 /// Every model's name, as `--model` takes it.
-pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "lenet5"];
+pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "lenet5", "resnet-small-classifier"];
 
 /// The network of this name for images of this shape.
 pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
@@ -126,11 +126,31 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Netwo
         "sn-lenet5" => sn_lenet5::network(input, options),
         "resnet-small" => resnet::small(input, options),
         "lenet5" => lenet5::network(input, options),
+        "resnet-small-classifier" => Ok(resnet::small(input, options)?.classifier(name, "classes", options)),
         _ => Err(ModelError::Unknown { name: name.to_string() }),
     }
 }
 
 /// Whether a model gives each image a logit for each class instead of comparing two.
 pub fn is_classifier(name: &str) -> bool {
-    name == "lenet5"
+    subnet_of(name).is_some()
+}
+
+/// The network that compares, of whose subnet a classifier is made.
+pub fn subnet_of(classifier: &str) -> Option<&'static str> {
+    match classifier {
+        "lenet5" => Some("sn-lenet5"),
+        "resnet-small-classifier" => Some("resnet-small"),
+        _ => None,
+    }
+}
+
+impl Network {
+    /// The subnet with a logit for each class behind its embedding, from a layer of this name. Nothing is compared,
+    /// so what a head would see is missing.
+    fn classifier(mut self, name: &str, layer: &str, options: &ModelOptions) -> Network {
+        self.layers.push(Layer::new(layer, LayerKind::Dense { outputs: options.classes }));
+        self.comparison.head = false;
+        Network { name: name.into(), ..self }
+    }
 }

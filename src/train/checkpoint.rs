@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::description::Description;
 use super::folder::write_aside;
 use super::position::Position;
+use crate::model;
 use crate::plan::{Plan, optimizer};
 
 /// What can go wrong with a weights file.
@@ -174,6 +175,37 @@ impl Weights {
     /// As [`Self::for_plan`].
     pub fn with_moments(&self, plan: &Plan, path: &Path) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
         self.choose(plan, path, true)
+    }
+
+    /// Whether these are a classifier's, made of the subnet of the plan's model.
+    pub fn is_of_classifier_for(&self, plan: &Plan) -> bool {
+        let model = self.metadata.as_ref().map(|metadata| metadata.description.model.as_str());
+        model.and_then(model::subnet_of).is_some_and(|subnet| subnet == plan.model)
+    }
+
+    /// A classifier's subnet, beside it the head as in `initial`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Misfit`] where the subnet is another one.
+    pub fn subnet_for(
+        &self,
+        plan: &Plan,
+        path: &Path,
+        initial: Vec<(String, Vec<f32>)>,
+    ) -> Result<Vec<(String, Vec<f32>)>, CheckpointError> {
+        let mut problems = Vec::new();
+        let mut start = initial;
+        for (name, values) in start.iter_mut().filter(|(name, _)| !name.starts_with("head.")) {
+            let shape = plan.tensor(name).map_or(&[][..], |tensor| &tensor.shape);
+            match self.tensors.iter().find(|tensor| tensor.name == *name && tensor.shape == shape) {
+                Some(tensor) => values.clone_from(&tensor.values),
+                None => problems.push(format!("  {name} {shape:?} is missing")),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(start);
+        }
+        Err(CheckpointError::Misfit { path: path.to_path_buf(), model: plan.model.clone(), problems })
     }
 
     fn choose(

@@ -92,6 +92,8 @@ pub struct Run {
     /// Epochs that the file asks for; the settings' are those that the budget leaves.
     pub whole_epochs: u64,
     pub folder: String,
+    /// Folder of the run whose best weights this one begins with.
+    pub init_run: Option<String>,
 }
 
 impl Experiment {
@@ -132,7 +134,7 @@ impl Experiment {
                 Some(toml::Value::String(text)) => Ok(Some(text)),
                 Some(value) => Err(format!("run {}: {key} is {value}, but must be text", number + 1)),
             };
-            let (name, label) = (text("name")?, text("label")?);
+            let (name, label, init_run) = (text("name")?, text("label")?, text("init-run")?);
             let name =
                 name.ok_or(format!("run {} has no name; give it one, as in name = \"mnist\"", number + 1))?;
             check_name("run", &name)?;
@@ -146,6 +148,15 @@ impl Experiment {
             if settings.contains_key("seed") {
                 return Err(format!("run {name}: write seeds = [0, 1] instead of seed"));
             }
+            if let Some(init) = &init_run
+                && !seeds
+                    .iter()
+                    .all(|&seed| runs.iter().any(|run: &Run| run.name == *init && run.config.seed == seed))
+            {
+                return Err(format!(
+                    "run {name}: init-run \"{init}\" is no run before it with the same seeds"
+                ));
+            }
             let config: Config = settings.try_into().map_err(|error| format!("run {name}: {error}"))?;
             for seed in seeds {
                 let epochs = ((config.epochs as f64 * budget).round() as u64).max(1);
@@ -155,6 +166,7 @@ impl Experiment {
                     label: label.clone(),
                     whole_epochs: config_epochs(&self.base, table, epochs),
                     folder: format!("{name}-seed{seed}"),
+                    init_run: init_run.as_ref().map(|init| format!("{init}-seed{seed}")),
                     name: name.clone(),
                     config,
                 });
@@ -291,6 +303,14 @@ mod tests {
     }
 
     #[test]
+    fn a_run_begins_with_the_weights_of_one_of_its_seed() {
+        let text = FILE.replacen("name = \"never\"", "name = \"never\"\ninit-run = \"slow\"", 1);
+        let runs = parse(&text).unwrap().runs(1.0).unwrap();
+        let init: Vec<_> = runs.iter().map(|run| run.init_run.as_deref()).collect();
+        assert_eq!(init, [None, None, None, Some("slow-seed0"), Some("slow-seed1")]);
+    }
+
+    #[test]
     fn a_budget_leaves_whole_epochs() {
         let experiment = parse(FILE).unwrap();
         for (budget, epochs) in [(1.0, 8), (0.5, 4), (0.3, 2), (0.01, 1)] {
@@ -308,6 +328,8 @@ mod tests {
             ("lr = 0.25", "seed = 3", "run slow: write seeds"),
             ("seeds = [7]", "seeds = [7, 7]", "run fast: seeds"),
             ("seeds = [7]", "seeds = 7", "run fast: seeds"),
+            ("lr = 0.25", "init-run = \"fast\"", "run slow: init-run \"fast\" is no run before it"),
+            ("name = \"never\"", "name = \"never\"\ninit-run = \"fast\"", "run never: init-run \"fast\""),
             ("name = \"slow\"", "", "run 1 has no name"),
             ("name = \"slow\"", "name = 3", "must be text"),
             ("name = \"slow\"", "name = \"a/b\"", "letters, digits"),
