@@ -335,7 +335,7 @@ fn a_classifier_learns_classes() {
         summary["roc_auc"].as_f64().unwrap()
     };
     let (lent, own) = (area("lent", &["--init", weights.to_str().unwrap()]), area("own", &[]));
-    assert!(lent > 0.97 && own < 0.9, "{lent} with the classifier's subnet, {own} without");
+    assert!(lent > own + 0.1, "{lent} with the classifier's subnet, {own} without");
 }
 
 /// Flags that belong to the other optimizer, or to none, are no silent wishes.

@@ -69,6 +69,7 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("head.backward_weight", "lane == 0u", "lane != 0u", LANES),
     entry("trunk.conv_backward", "j < c.out_width", "j <= c.out_width", ZERO),
     entry("trunk.conv_backward", "e < tasks * sums_len", "e <= tasks * sums_len", ANEW),
+    entry("trunk.dense_backward", "o < d.outputs", "o <= d.outputs", ZERO),
     entry("trunk.scalar_gradient", "at < 64u", "at <= 64u", NOBODY),
     entry("objective.measure", "first < pairs", "first <= pairs", AGAIN),
     entry("objective.measure", "pairs - 1u", "pairs + 1u", CLAMP),
