@@ -28,16 +28,42 @@ pub fn cases(layout: Layout) -> Vec<Case> {
             }
         }
     }
+    let (kind, activation) = (PoolKind::Max, ActivationKind::Relu);
+    let pool = ActivatedPool {
+        images: 2,
+        channels: 1,
+        in_height: 4,
+        in_width: 4,
+        size: 2,
+        stride: 2,
+        kind,
+        activation,
+    };
+    let maker = maker("NaN wins its window", layout);
+    let mut numbers = maker.signed(32);
+    for at in [1, 4, 10, 31] {
+        numbers[at] = f32::NAN;
+    }
+    cases.push(of_values(maker, pool, numbers));
     cases
+}
+
+fn maker(name: &str, layout: Layout) -> Maker {
+    Maker::new(("activated_pool", "backward"), name, layout)
 }
 
 fn backward(name: &str, pool: ActivatedPool, ties: bool, layout: Layout) -> Case {
     let (images, len) = (pool.images as usize, pool.pool().in_len());
-    let mut maker = Maker::new(("activated_pool", "backward"), name, layout);
+    let maker = maker(name, layout);
     let mut random = maker.random();
     // Few different values, so that windows have several maxima.
     let tied = (0..images * len).map(|_| random.below(3) as f32 - 1.0).collect();
     let numbers = if ties { tied } else { maker.signed(images * len) };
+    of_values(maker, pool, numbers)
+}
+
+fn of_values(mut maker: Maker, pool: ActivatedPool, numbers: Vec<f32>) -> Case {
+    let images = pool.images as usize;
     let x = maker.image_values("x", images, numbers);
     let dy = maker.images("dy", images, pool.pool().out_len());
     let blocks = maker.output_images("blocks", images, pool.blocks_len(), false);
