@@ -19,7 +19,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use mutate::{Mutant, mutants, reaching};
 
 /// Of so many mutants, one runs each time. Odd, as many operators have two mutants.
-const STRIDE: usize = 23;
+const STRIDE: usize = 69;
 
 /// Cases with more elements are tried last.
 const LARGE: usize = 100_000;

@@ -122,10 +122,29 @@ impl Cell {
     }
 }
 
+/// A metric of a table; the paper's figures have a column only where there are any.
+struct Column {
+    metric: Metric,
+    /// Its place among the table's metrics; none for the epochs, which always stand first.
+    at: Option<usize>,
+    paper: bool,
+}
+
+impl Column {
+    fn cell<'a>(&self, row: &'a Row) -> &'a Cell {
+        self.at.map_or(&row.epochs, |at| &row.cells[at])
+    }
+}
+
 impl Table {
-    /// Heading of the column of paper's figures and of ours, for each metric that some row has.
-    fn columns(&self) -> Vec<(usize, Metric)> {
-        self.metrics.iter().copied().enumerate().collect()
+    fn columns(&self) -> Vec<Column> {
+        let own = self.metrics.iter().enumerate().map(|(at, &metric)| (metric, Some(at)));
+        let column = |(metric, at)| {
+            let column = Column { metric, at, paper: true };
+            let paper = self.rows.iter().any(|row| column.cell(row).paper.is_some());
+            Column { paper, ..column }
+        };
+        std::iter::once((Metric::Epochs, None)).chain(own).map(column).collect()
     }
 }
 
@@ -168,24 +187,23 @@ pub fn html(results: &Results) -> String {
 }
 
 fn html_table(table: &Table) -> Markup {
-    let pair = |metric: Metric, cell: &Cell| {
-        let (mean, range) = cell.ours(metric);
-        markup! {
-            td.paper { (cell.paper(metric)) }
-            td.ours { (mean) @if let Some(range) = range { span.range { (range) } } }
-        }
-    };
+    let columns = table.columns();
+    let span = |column: &Column| if column.paper { "2" } else { "1" };
     markup! {
         div.scroll tabindex="0" role="region" aria-label=(table.title) { table.figures.compared {
             thead {
                 tr {
                     td {}
-                    th.group colspan="2" scope="colgroup" { "Epochs" }
-                    @for metric in &table.metrics { th.group colspan="2" scope="colgroup" { (metric.heading()) } }
+                    @for column in &columns {
+                        th.group colspan=(span(column)) scope="colgroup" { (column.metric.heading()) }
+                    }
                 }
                 tr {
                     td {}
-                    @for _ in 0..=table.metrics.len() { th scope="col" { "paper" } th scope="col" { "ours" } }
+                    @for column in &columns {
+                        @if column.paper { th scope="col" { "paper" } }
+                        th scope="col" { "ours" }
+                    }
                 }
             }
             tbody {
@@ -195,12 +213,20 @@ fn html_table(table: &Table) -> Markup {
                             (row.label)
                             @if row.awaited > 0 { span.range { (number::counted(row.awaited, "run")) " to come" } }
                         }
-                        (pair(Metric::Epochs, &row.epochs))
-                        @for (at, metric) in table.columns() { (pair(metric, &row.cells[at])) }
+                        @for column in &columns { (html_cells(column, row)) }
                     }
                 }
             }
         } }
+    }
+}
+
+fn html_cells(column: &Column, row: &Row) -> Markup {
+    let cell = column.cell(row);
+    let (mean, range) = cell.ours(column.metric);
+    markup! {
+        @if column.paper { td.paper { (cell.paper(column.metric)) } }
+        td.ours { (mean) @if let Some(range) = range { span.range { (range) } } }
     }
 }
 
@@ -232,24 +258,27 @@ fn html_runs(runs: &[RunLine]) -> Markup {
 
 /// The tables as rows of texts: a heading, then a line for each row.
 fn rows(table: &Table) -> Vec<Vec<String>> {
-    let heading = |metric: Metric, whose: &str| format!("{}: {whose}", metric.heading());
+    let columns = table.columns();
     let mut head = vec![String::new()];
-    for metric in std::iter::once(Metric::Epochs).chain(table.metrics.iter().copied()) {
-        head.extend([heading(metric, "paper"), heading(metric, "ours")]);
+    for Column { metric, paper, .. } in &columns {
+        let heading = |whose: &str| format!("{}: {whose}", metric.heading());
+        head.extend(paper.then(|| heading("paper")));
+        head.push(heading("ours"));
     }
     let mut rows = vec![head];
     for row in &table.rows {
-        let pair = |(metric, cell): (Metric, &Cell)| {
-            let (mean, range) = cell.ours(metric);
-            [cell.paper(metric), range.map_or(mean.clone(), |range| format!("{mean} ({range})"))]
-        };
         let awaited = match row.awaited {
             0 => String::new(),
             runs => format!(" ({runs} runs to come)"),
         };
-        let cells = std::iter::once((Metric::Epochs, &row.epochs))
-            .chain(table.columns().into_iter().map(|(at, metric)| (metric, &row.cells[at])));
-        rows.push(std::iter::once(format!("{}{awaited}", row.label)).chain(cells.flat_map(pair)).collect());
+        let mut line = vec![format!("{}{awaited}", row.label)];
+        for column in &columns {
+            let cell = column.cell(row);
+            let (mean, range) = cell.ours(column.metric);
+            line.extend(column.paper.then(|| cell.paper(column.metric)));
+            line.push(range.map_or(mean.clone(), |range| format!("{mean} ({range})")));
+        }
+        rows.push(line);
     }
     rows
 }
@@ -312,9 +341,9 @@ pub fn text(results: &Results) -> String {
     for table in &results.tables {
         let _ = writeln!(text, "{}", table.title);
         for row in &table.rows {
-            let metrics = std::iter::once((Metric::Epochs, &row.epochs))
-                .chain(table.columns().into_iter().map(|(at, metric)| (metric, &row.cells[at])));
-            for (metric, cell) in metrics.filter(|(_, cell)| cell.paper.is_some() || !cell.ours.is_empty()) {
+            let columns = table.columns();
+            let cells = columns.iter().map(|column| (column.metric, column.cell(row)));
+            for (metric, cell) in cells.filter(|(_, cell)| cell.paper.is_some() || !cell.ours.is_empty()) {
                 let (mean, range) = cell.ours(metric);
                 let none = |text: String| if text.is_empty() { "none".to_string() } else { text };
                 let _ = writeln!(
