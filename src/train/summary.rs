@@ -27,113 +27,64 @@ pub struct EpochMetrics {
     pub measure: Measure,
 }
 
-/// Either accuracies of pairs, or of classes.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    epoch: u64,
+    step: u64,
+    train_loss: f64,
+    val_loss: f64,
+    #[serde(flatten)]
+    counted: Counted,
+    train_seconds: f64,
+    val_seconds: f64,
+}
+
+/// What counts pairs, or classes.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Line {
-    Pairs {
-        epoch: u64,
-        step: u64,
-        train_loss: f64,
-        train_accuracy: f64,
-        val_loss: f64,
-        val_accuracy: f64,
-        train_seconds: f64,
-        val_seconds: f64,
-        pairs_per_second: f64,
-    },
-    Classes {
-        epoch: u64,
-        step: u64,
-        train_loss: f64,
-        train_class_accuracy: f64,
-        val_loss: f64,
-        val_class_accuracy: f64,
-        train_seconds: f64,
-        val_seconds: f64,
-        images_per_second: f64,
-    },
+enum Counted {
+    Pairs { train_accuracy: f64, val_accuracy: f64, pairs_per_second: f64 },
+    Classes { train_class_accuracy: f64, val_class_accuracy: f64, images_per_second: f64 },
 }
 
 impl From<EpochMetrics> for Line {
     fn from(metrics: EpochMetrics) -> Self {
         let EpochMetrics { epoch, step, train_loss, val_loss, train_seconds, val_seconds, .. } = metrics;
-        let (train_accuracy, val_accuracy) = (metrics.train_accuracy, metrics.val_accuracy);
-        let per_second = metrics.pairs_per_second;
-        match metrics.measure {
-            Measure::Pairs => Line::Pairs {
-                epoch,
-                step,
-                train_loss,
-                train_accuracy,
-                val_loss,
-                val_accuracy,
-                train_seconds,
-                val_seconds,
-                pairs_per_second: per_second,
-            },
-            Measure::Classes => Line::Classes {
-                epoch,
-                step,
-                train_loss,
+        let EpochMetrics { train_accuracy, val_accuracy, pairs_per_second, measure, .. } = metrics;
+        let counted = match measure {
+            Measure::Pairs => Counted::Pairs { train_accuracy, val_accuracy, pairs_per_second },
+            Measure::Classes => Counted::Classes {
                 train_class_accuracy: train_accuracy,
-                val_loss,
                 val_class_accuracy: val_accuracy,
-                train_seconds,
-                val_seconds,
-                images_per_second: per_second,
+                images_per_second: pairs_per_second,
             },
-        }
+        };
+        Line { epoch, step, train_loss, val_loss, counted, train_seconds, val_seconds }
     }
 }
 
 impl From<Line> for EpochMetrics {
     fn from(line: Line) -> Self {
-        match line {
-            Line::Pairs {
-                epoch,
-                step,
-                train_loss,
-                train_accuracy,
-                val_loss,
-                val_accuracy,
-                train_seconds,
-                val_seconds,
-                pairs_per_second,
-            } => EpochMetrics {
-                epoch,
-                step,
-                train_loss,
-                train_accuracy,
-                val_loss,
-                val_accuracy,
-                train_seconds,
-                val_seconds,
-                pairs_per_second,
-                measure: Measure::Pairs,
-            },
-            Line::Classes {
-                epoch,
-                step,
-                train_loss,
-                train_class_accuracy,
-                val_loss,
-                val_class_accuracy,
-                train_seconds,
-                val_seconds,
-                images_per_second,
-            } => EpochMetrics {
-                epoch,
-                step,
-                train_loss,
-                train_accuracy: train_class_accuracy,
-                val_loss,
-                val_accuracy: val_class_accuracy,
-                train_seconds,
-                val_seconds,
-                pairs_per_second: images_per_second,
-                measure: Measure::Classes,
-            },
+        let Line { epoch, step, train_loss, val_loss, counted, train_seconds, val_seconds } = line;
+        let (measure, train_accuracy, val_accuracy, pairs_per_second) = match counted {
+            Counted::Pairs { train_accuracy, val_accuracy, pairs_per_second } => {
+                (Measure::Pairs, train_accuracy, val_accuracy, pairs_per_second)
+            }
+            Counted::Classes { train_class_accuracy, val_class_accuracy, images_per_second } => {
+                (Measure::Classes, train_class_accuracy, val_class_accuracy, images_per_second)
+            }
+        };
+        EpochMetrics {
+            epoch,
+            step,
+            train_loss,
+            train_accuracy,
+            val_loss,
+            val_accuracy,
+            train_seconds,
+            val_seconds,
+            pairs_per_second,
+            measure,
         }
     }
 }
