@@ -73,4 +73,5 @@ pub mod ops;
 pub mod parity;
 pub mod plan;
 pub mod report;
+mod text;
 pub mod train;

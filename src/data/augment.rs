@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::random::{Random, Stream, cosine_sine};
+use crate::text::stands_as_text;
 
 /// An affine map `[a, b, c, d, e, f]`, from offsets to the middle of the result to offsets to the middle of the
 /// stored image: `(x, y)` to `(a x + b y + c, d x + e y + f)`. Of `a`, `b`, `d`, `e` 2^15 are 1, of `c` and `f`
@@ -156,19 +157,7 @@ impl fmt::Display for Augmentation {
     }
 }
 
-impl From<Augmentation> for String {
-    fn from(augmentation: Augmentation) -> Self {
-        augmentation.to_string()
-    }
-}
-
-impl TryFrom<String> for Augmentation {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
+stands_as_text!(Augmentation);
 
 impl FromStr for Augmentation {
     type Err = String;

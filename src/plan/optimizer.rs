@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Parameter;
+use crate::text::stands_as_text;
 
 /// Adam, and with a weight decay AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -189,24 +190,7 @@ impl FromStr for Penalty {
     }
 }
 
-macro_rules! text {
-    ($($name:ident),*) => {$(
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-    )*};
-}
-text!(Momentum, Penalty);
+stands_as_text!(Momentum, Penalty);
 
 #[cfg(test)]
 mod tests {

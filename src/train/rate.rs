@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::data::random::cosine_sine;
+use crate::text::stands_as_text;
 
 /// What becomes of the learning rate behind the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -75,19 +76,7 @@ impl fmt::Display for Decay {
     }
 }
 
-impl From<Decay> for String {
-    fn from(decay: Decay) -> Self {
-        decay.to_string()
-    }
-}
-
-impl TryFrom<String> for Decay {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
+stands_as_text!(Decay);
 
 impl FromStr for Decay {
     type Err = String;
