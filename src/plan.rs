@@ -3,10 +3,12 @@
 //! It is data. It can be printed, counted, run on the CPU or on a GPU, and run on both with a
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
+mod backward;
 mod blocked;
 mod build;
 mod fused;
 pub(crate) mod liveness;
+mod norm;
 pub mod optimizer;
 mod phases;
 mod subnet;

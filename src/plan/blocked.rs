@@ -4,8 +4,9 @@
 //! A convolution's and a dense layer's activation is theirs, and a pool goes back together with the
 //! activation before it. What the kernels do not support is left to the unfused ones, layer by layer.
 
+use super::backward::Target;
 use super::build::{Builder, Fixed};
-use super::subnet::{Kept, Stage, Target, pool2d};
+use super::subnet::{Kept, Stage, pool2d};
 use super::{PlanError, PlanKind};
 use crate::model::LayerKind;
 use crate::ops::activated_pool::ActivatedPool;
@@ -58,8 +59,7 @@ impl Builder<'_> {
         dy: &[View],
         dx: &[Option<Target>],
     ) -> Result<Option<Vec<Step>>, PlanError> {
-        let pools = self.pools_activated(number);
-        if !pools && !self.is_blocked(number) {
+        if !self.pools_activated(number) && !self.is_blocked(number) {
             return Ok(None);
         }
         let mut launches = Vec::new();
@@ -67,10 +67,9 @@ impl Builder<'_> {
             let x = kept.values[self.stages[number].inputs[0]][piece];
             // Its input has no other consumer, so there is nothing to add to.
             let dx = Target::piece(dx[0].as_ref(), piece).map(|(dx, _)| dx);
-            if pools {
+            if let Some(pool) = self.pool_blocked(number, images) {
                 // The pool's input is the activation's output.
-                let pool = self.pool_blocked(number, images);
-                launches.extend(pool.zip(dx).map(|(pool, dz)| pool.backward(x, dy, dz)));
+                launches.extend(dx.map(|dz| pool.backward(x, dy, dz)));
             } else if let Some(conv) = self.conv_blocked(number, images) {
                 let spread = kept.spreads[number][piece];
                 let mut blocks = dy;
@@ -177,7 +176,7 @@ impl Builder<'_> {
 
     /// Whether a stage is a pool that goes back together with the activation before it.
     pub(super) fn pools_activated(&self, number: usize) -> bool {
-        self.options.kind == PlanKind::Blocked && self.pool_blocked(number, 1).is_some()
+        self.pool_blocked(number, 1).is_some()
     }
 
     /// A convolution that the blocked kernels support, with the activation behind it.

@@ -1,4 +1,4 @@
-//! The subnet in a plan: shapes and parameters of its layers, its forward and its backward steps.
+//! The subnet in a plan: shapes and parameters of its layers, and its forward steps.
 //!
 //! Its values are numbered: 0 is the batch of images, `n + 1` the output of stage `n`. A batch may come in
 //! pieces. All of them pass a stage before the next one begins, so that a norm sees the whole batch.
@@ -9,17 +9,13 @@ use crate::data::Shape;
 use crate::model::{Layer, LayerKind, Network};
 use crate::ops::activation::Activation;
 use crate::ops::add::Add;
-use crate::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
 use crate::ops::pool2d::{Pool2d, PoolKind};
-use crate::ops::reduce::Reduce;
-use crate::ops::{
-    BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View, WORKGROUP,
-};
+use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Partial gradients, and moments, that GPU threads share out: enough to fill a small GPU.
-const PARTS: usize = 32;
+pub(super) const PARTS: usize = 32;
 
 /// A layer with its inputs and its parameters.
 pub(super) struct Stage {
@@ -49,26 +45,12 @@ pub(super) struct Kept {
     /// Of a blocked convolution its input, spread.
     pub(super) spreads: Vec<Vec<View>>,
     /// Of a norm the batch's mean and variance.
-    statistics: Vec<Option<[View; 2]>>,
+    pub(super) statistics: Vec<Option<[View; 2]>>,
 }
 
 impl Kept {
     pub(super) fn embedding(&self) -> &[View] {
         &self.values[self.values.len() - 1]
-    }
-}
-
-/// Where a gradient goes, piece by piece.
-pub(super) struct Target {
-    pub(super) views: Vec<View>,
-    /// Another consumer of the value has written there before.
-    pub(super) accumulate: bool,
-}
-
-impl Target {
-    /// Of one piece.
-    pub(super) fn piece(target: Option<&Target>, piece: usize) -> Option<(View, bool)> {
-        target.map(|target| (target.views[piece], target.accumulate))
     }
 }
 
@@ -190,7 +172,7 @@ impl Builder<'_> {
     }
 
     /// Room for a value of each image.
-    fn pieces(&mut self, images: &[usize], values: usize) -> Vec<View> {
+    pub(super) fn pieces(&mut self, images: &[usize], values: usize) -> Vec<View> {
         images.iter().map(|&images| self.activation(images, values)).collect()
     }
 
@@ -272,254 +254,6 @@ impl Builder<'_> {
         Ok(launches)
     }
 
-    fn norm_forward(
-        &mut self,
-        fixed: &Fixed,
-        images: &[usize],
-        number: usize,
-        kept: &mut Kept,
-        y: &[View],
-        statistics: Statistics,
-    ) -> Vec<Step> {
-        let norms = self.norms(number, images);
-        let channels = norms[0].channels as usize;
-        let running = [2, 3].map(|part| self.parameter(self.stages[number].parameters[part], fixed.state));
-        let x = kept.values[self.stages[number].inputs[0]].clone();
-        let mut launches = Vec::new();
-        let [mean, variance] = match statistics {
-            Statistics::Running => running,
-            Statistics::Batch => {
-                let parts = self.temporary(Layout::Plain, norms[0].parts_in_all as usize, MOMENTS * channels);
-                let batch = [(); 2].map(|()| self.temporary(Layout::Plain, 1, channels));
-                launches.extend(norms.iter().zip(&x).map(|(norm, &x)| norm.moments(x, parts)));
-                launches.push(norms[0].merge(parts, batch, running));
-                batch
-            }
-        };
-        kept.statistics[number] = Some([mean, variance]);
-        let views = self.norm_views(fixed, number, [mean, variance]);
-        let pieces = norms.iter().zip(x).zip(y);
-        launches.extend(pieces.map(|((norm, x), &y)| norm.forward(x, &views, y)));
-        launches
-    }
-
-    fn norm_views(&self, fixed: &Fixed, number: usize, [mean, variance]: [View; 2]) -> NormViews {
-        let [weight, bias] = self.weights(&self.stages[number], fixed.parameters);
-        NormViews { weight, bias, mean, variance }
-    }
-
-    /// A norm for each piece of the batch.
-    fn norms(&self, number: usize, images: &[usize]) -> Vec<BatchNorm> {
-        let stage = &self.stages[number];
-        let LayerKind::BatchNorm { eps, momentum } = stage.kind else { unreachable!("asked of norms only") };
-        let (channels, spatial) = (stage.input.channels, stage.input.height * stage.input.width);
-        let batch: usize = images.iter().sum();
-        let images_per_part = match self.options.layout {
-            Layout::Interleaved => INTERLEAVE,
-            Layout::Plain => {
-                let most = (self.options.max_binding / (4 * MOMENTS * channels)).clamp(1, PARTS);
-                let longest = ITERATION_BUDGET as usize / 4 * WORKGROUP / spatial;
-                batch.div_ceil(most).min(longest.max(1))
-            }
-        };
-        let whole = BatchNorm::whole(batch as u32, channels as u32, spatial as u32, eps, momentum);
-        let mut first_part = 0;
-        let pieces = images.iter().map(|&images| {
-            let norm = BatchNorm {
-                images: images as u32,
-                images_per_part: images_per_part as u32,
-                first_part,
-                ..whole
-            };
-            first_part += norm.own_parts() as u32;
-            norm
-        });
-        let pieces: Vec<BatchNorm> = pieces.collect();
-        pieces.into_iter().map(|norm| BatchNorm { parts_in_all: first_part, ..norm }).collect()
-    }
-
-    /// Back through the subnet from the embedding's gradient.
-    pub(super) fn backward(
-        &mut self,
-        steps: &mut Steps,
-        fixed: &Fixed,
-        images: &[usize],
-        kept: &Kept,
-        dembedding: Vec<View>,
-    ) -> Result<(), PlanError> {
-        let mut gradients: Vec<Option<Vec<View>>> = self.stages.iter().map(|_| None).collect();
-        gradients.push(Some(dembedding));
-        let mut number = self.stages.len();
-        while number > 0 {
-            number -= 1;
-            let name = self.stages[number].name.clone();
-            let Some(dy) = gradients[number + 1].take() else {
-                unreachable!("{name} gives what nobody takes")
-            };
-            // A blocked pool goes back together with the activation before it.
-            let first = if self.pools_activated(number) { number - 1 } else { number };
-            let pool = self.pool_blocked(number, 1);
-            let values = pool.map_or(self.stages[number].input.len(), |pool| pool.blocks_len());
-            let dx = self.targets(first, (images, values), &dy, &mut gradients);
-            let launches = match self.backward_blocked(fixed, images, number, kept, &dy, &dx)? {
-                Some(launches) => launches,
-                None => self.stage_backward(fixed, images, number, kept, &dy, &dx)?,
-            };
-            steps.add(&name, launches);
-            number = first;
-        }
-        Ok(())
-    }
-
-    /// Where the gradients of a stage's inputs go: the first consumer of a value that comes this way
-    /// overwrites, the others add. `None` where there is nothing to launch.
-    fn targets(
-        &mut self,
-        number: usize,
-        (images, values): (&[usize], usize),
-        dy: &[View],
-        gradients: &mut [Option<Vec<View>>],
-    ) -> Vec<Option<Target>> {
-        let mut targets = Vec::new();
-        for value in self.stages[number].inputs.clone() {
-            let target = if value == 0 {
-                // Nothing asks for the gradient of the images.
-                None
-            } else if self.stages[number].kind == LayerKind::Add && self.consumers(value) == 1 {
-                // A sum's gradient is that of each of its terms; nobody will add to it.
-                gradients[value] = Some(dy.to_vec());
-                None
-            } else if let Some(views) = &gradients[value] {
-                Some(Target { views: views.clone(), accumulate: true })
-            } else {
-                let views = self.pieces(images, values);
-                gradients[value] = Some(views.clone());
-                Some(Target { views, accumulate: false })
-            };
-            targets.push(target);
-        }
-        targets
-    }
-
-    /// From a stage's inputs, output and output's gradient. A piece adds to the parameters' gradients what
-    /// the ones before it left there.
-    fn stage_backward(
-        &mut self,
-        fixed: &Fixed,
-        images: &[usize],
-        number: usize,
-        kept: &Kept,
-        dy: &[View],
-        dx: &[Option<Target>],
-    ) -> Result<Vec<Step>, PlanError> {
-        if let LayerKind::BatchNorm { .. } = self.stages[number].kind {
-            return Ok(self.norm_backward(fixed, images, number, kept, dy, dx[0].as_ref()));
-        }
-        let mut launches = Vec::new();
-        for (piece, (&images, &dy)) in images.iter().zip(dy).enumerate() {
-            let stage = &self.stages[number];
-            let x = kept.values[stage.inputs[0]][piece];
-            let target = Target::piece(dx[0].as_ref(), piece);
-            let count = (images * stage.output.len()) as u32;
-            match stage.kind {
-                LayerKind::Conv2d { .. } => {
-                    let conv = Conv2d { accumulate: piece > 0, ..self.conv(stage, images) };
-                    let parts = self.partial_gradients(number, &conv)?;
-                    let stage = &self.stages[number];
-                    let [weight, _] = self.weights(stage, fixed.parameters);
-                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                    let (count, parts_len) = (conv.weight_len() as u32, conv.parts() as u32);
-                    let reduce = Reduce { count, parts: parts_len, accumulate: conv.accumulate };
-                    launches.push(conv.backward_weight(x, dy, parts));
-                    launches.push(reduce.forward(parts, dweight));
-                    if conv.biased {
-                        launches.push(conv.backward_bias(dy, dbias));
-                    }
-                    launches.extend(target.map(|(dx, accumulate)| {
-                        Conv2d { accumulate, ..conv }.backward_input(dy, weight, dx)
-                    }));
-                }
-                LayerKind::Dense { outputs } => {
-                    let [weight, _] = self.weights(stage, fixed.parameters);
-                    let [dweight, dbias] = self.weights(stage, fixed.gradients);
-                    for (part, rows) in self.row_windows(stage, images, stage.input.len(), outputs, 1)? {
-                        let adding = Dense { accumulate: piece > 0, ..part };
-                        launches.push(adding.backward_weight(x, dy, rows.of(dweight)));
-                        if part.first_row == 0 {
-                            launches.push(adding.backward_bias(dy, dbias));
-                        }
-                        launches.extend(target.map(|(dx, accumulate)| {
-                            let part = Dense { accumulate: accumulate || part.first_row > 0, ..part };
-                            part.backward_input(dy, rows.of(weight), dx)
-                        }));
-                    }
-                }
-                LayerKind::Pool2d { .. } | LayerKind::GlobalAveragePool => {
-                    let pool = pool2d(stage.input, stage.kind, images);
-                    launches.extend(
-                        target.map(|(dx, accumulate)| Pool2d { accumulate, ..pool }.backward(x, dy, dx)),
-                    );
-                }
-                LayerKind::Activation(kind) => {
-                    let y = kept.values[number + 1][piece];
-                    launches.extend(
-                        target.map(|(dx, accumulate)| {
-                            Activation { count, kind, accumulate }.backward(y, dy, dx)
-                        }),
-                    );
-                }
-                LayerKind::Add => {
-                    let targets = dx.iter().filter_map(|target| Target::piece(target.as_ref(), piece));
-                    launches
-                        .extend(targets.map(|(dx, accumulate)| Add { count, accumulate }.backward(dy, dx)));
-                }
-                LayerKind::BatchNorm { .. } => unreachable!("it takes all pieces at once"),
-            }
-        }
-        Ok(launches)
-    }
-
-    /// The gradients of the parameters come first: those of the inputs follow from them.
-    fn norm_backward(
-        &mut self,
-        fixed: &Fixed,
-        images: &[usize],
-        number: usize,
-        kept: &Kept,
-        dy: &[View],
-        dx: Option<&Target>,
-    ) -> Vec<Step> {
-        let norms = self.norms(number, images);
-        let (channels, parts) = (norms[0].channels, norms[0].parts_in_all);
-        let partial = [(); 2].map(|()| self.temporary(Layout::Plain, parts as usize, channels as usize));
-        let stage = &self.stages[number];
-        let x = &kept.values[stage.inputs[0]];
-        let Some(statistics) = kept.statistics[number] else { unreachable!("it ran forward") };
-        let views = self.norm_views(fixed, number, statistics);
-        let gradients = self.weights(stage, fixed.gradients);
-        let pieces = || norms.iter().zip(x).zip(dy).enumerate();
-        let mut launches: Vec<Step> =
-            pieces().map(|(_, ((norm, &x), &dy))| norm.backward_weight(x, dy, &views, partial)).collect();
-        let reduce = Reduce { count: channels, parts, accumulate: false };
-        launches.extend(partial.iter().zip(gradients).map(|(&from, to)| reduce.forward(from, to)));
-        for (piece, ((norm, &x), &dy)) in pieces() {
-            launches.extend(Target::piece(dx, piece).map(|(dx, accumulate)| {
-                BatchNorm { accumulate, ..*norm }.backward_input(x, dy, &views, gradients, dx)
-            }));
-        }
-        launches
-    }
-
-    /// Room for a convolution's partial weight gradients.
-    pub(super) fn partial_gradients(&mut self, number: usize, conv: &Conv2d) -> Result<View, PlanError> {
-        let len = conv.parts() * conv.weight_len();
-        if 4 * len > self.options.max_binding {
-            let name = &self.stages[number].name;
-            return Err(self.too_large(&format!("{name}'s partial gradients"), 4 * len));
-        }
-        Ok(self.temporary(Layout::Plain, 1, len))
-    }
-
     /// Weight and bias, or their gradients. Where there is no bias the weight stands in its place.
     pub(super) fn weights(&self, stage: &Stage, buffer: BufferId) -> [View; 2] {
         let weight = stage.parameters[0];
@@ -579,7 +313,7 @@ pub(super) struct RowWindow {
 }
 
 impl RowWindow {
-    fn of(&self, weight: View) -> View {
+    pub(super) fn of(&self, weight: View) -> View {
         weight.part(self.offset, self.len)
     }
 }
