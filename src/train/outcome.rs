@@ -1,0 +1,117 @@
+//! What came of a run, and what its summary says.
+
+use super::examples::{Examples, Measure};
+use super::position::Position;
+use super::summary::{EpochMetrics, Summary};
+use crate::data::{Dataset, Pair};
+use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
+use crate::executor::Executor;
+use crate::plan::PlanOptions;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub interrupted: bool,
+    /// It ended before its last epoch, because validation did not get better any more.
+    pub stopped_early: bool,
+    pub position: Position,
+    /// Every epoch so far.
+    pub epochs: Vec<EpochMetrics>,
+    /// With the best weights.
+    pub test: Option<Test>,
+}
+
+/// How the best weights did on the test set.
+#[derive(Clone, Debug)]
+pub struct Test {
+    pub examples: Examples,
+    /// One for each pair; a classifier gives none.
+    pub scores: Vec<Score>,
+    /// In percent, of what [`Outcome::measure`] says.
+    pub accuracy: f64,
+    pub loss: f64,
+    pub seconds: f64,
+    /// What the test images' embeddings tell of their classes; not in `seconds`.
+    pub classes: Option<ClassMetrics>,
+    /// The test images' embeddings, in the set's order.
+    pub projection: Option<Projection>,
+}
+
+impl Test {
+    /// The pairs with scores; a classifier has none.
+    pub fn pairs(&self) -> &[Pair] {
+        match &self.examples {
+            Examples::Pairs(pairs) => pairs,
+            Examples::Images(_) => &[],
+        }
+    }
+}
+
+impl Outcome {
+    /// What the run's `summary.json` says.
+    pub fn summary(&self, executor: &dyn Executor, dataset: &Dataset, seed: u64) -> Summary {
+        let plan = executor.plan();
+        let best_epoch = self.position.best.map_or(0, |best| best.epoch);
+        let best = self.epochs.iter().find(|metrics| metrics.epoch == best_epoch);
+        let seconds: Vec<f64> = self
+            .epochs
+            .iter()
+            .map(|metrics| metrics.train_seconds)
+            .filter(|&seconds| seconds > 0.0)
+            .collect();
+        let measure = Measure::of(plan.options.batch);
+        let test = self.test.as_ref();
+        let accuracies = [
+            best.map(|best| best.train_accuracy),
+            best.map(|best| best.val_accuracy),
+            test.map(|test| test.accuracy),
+        ];
+        let of = |wanted: Measure| accuracies.map(|accuracy| accuracy.filter(|_| measure == wanted));
+        let [train_accuracy, val_accuracy, test_accuracy] = of(Measure::Pairs);
+        let [train_class_accuracy, val_class_accuracy, test_class_accuracy] = of(Measure::Classes);
+        let threshold = self.position.best.map_or(0.5, |best| best.threshold);
+        let at_threshold = |test: &Test| {
+            let PlanOptions { convention, margin, .. } = plan.options;
+            eval::metrics(test.pairs(), &test.scores, convention, margin, threshold).accuracy
+        };
+        let compared = test.filter(|_| measure == Measure::Pairs);
+        let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
+        let classes = test.and_then(|test| test.classes);
+        Summary {
+            model: plan.model.clone(),
+            dataset: dataset.name.clone(),
+            dataset_title: dataset.title.clone(),
+            dataset_notes: dataset.warnings.clone(),
+            trainable: plan.trainable(),
+            state: plan.state(),
+            parameters: plan.trainable() + plan.state(),
+            seed,
+            adapter: executor.adapter().clone(),
+            plan: plan.options.kind.name().into(),
+            launches_per_step: plan.train.len(),
+            train_launches: self.position.train_launches,
+            batch_size: plan.options.batch_size,
+            epochs: self.position.epochs,
+            steps: self.position.steps,
+            best_epoch,
+            train_accuracy,
+            val_accuracy,
+            test_accuracy,
+            train_class_accuracy,
+            val_class_accuracy,
+            test_class_accuracy,
+            measure,
+            test_accuracy_at_threshold: compared.map(at_threshold),
+            roc_auc: roc.map(|roc| roc.roc_auc),
+            eer: roc.map(|roc| roc.eer),
+            tar_at_far: roc.map(|roc| roc.tar_at_far),
+            class_accuracy_centroid: classes.map(|classes| classes.centroid),
+            class_accuracy_knn: classes.map(|classes| classes.knn),
+            threshold,
+            seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
+            test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
+            interrupted: self.interrupted,
+            stopped_early: self.stopped_early,
+        }
+    }
+}
