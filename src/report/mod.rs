@@ -103,6 +103,25 @@ fn called_same(score: &Score, threshold: f64) -> bool {
 #[must_use]
 pub fn html(report: &Report) -> String {
     let Summary { model, dataset_title: dataset, .. } = report.summary;
+    let header = markup! {
+        p.lede { (lede(report)) }
+        @for note in notes(report) { p.note { (note) } }
+        (headline(report))
+    };
+    let main = markup! {
+        (curves::section(report))
+        @if report.compares() { (pairs::training(report)) }
+        (pairs::augmented(report))
+        @if report.compares() { (pairs::tested(report)) (pairs::mistakes(report)) }
+        (histogram::section(report))
+        (embedding::section(report))
+        (tables::section(report))
+    };
+    page(&format!("{model} on {dataset}"), "", header, main)
+}
+
+/// A page of its own: it loads nothing and runs no script. `style` comes behind the pages' common one.
+fn page(title: &str, style: &str, header: Markup, main: Markup) -> String {
     markup! {
         (DOCTYPE)
         html lang="en" {
@@ -111,25 +130,12 @@ pub fn html(report: &Report) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (model) " on " (dataset) }
-                style { (PreEscaped(STYLE)) }
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
             body {
-                header {
-                    h1 { (model) " on " (dataset) }
-                    p.lede { (lede(report)) }
-                    @for note in notes(report) { p.note { (note) } }
-                    (headline(report))
-                }
-                main {
-                    (curves::section(report))
-                    @if report.compares() { (pairs::training(report)) }
-                    (pairs::augmented(report))
-                    @if report.compares() { (pairs::tested(report)) (pairs::mistakes(report)) }
-                    (histogram::section(report))
-                    (embedding::section(report))
-                    (tables::section(report))
-                }
+                header { h1 { (title) } (header) }
+                main { (main) }
             }
         }
     }

@@ -12,11 +12,11 @@ mod tests;
 
 use std::fmt::Write;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use maud::{Markup, html as markup};
 
 pub use metric::Metric;
 
-use super::{POLICY, STYLE, number};
+use super::{number, page};
 
 /// What came of an experiment.
 #[derive(Clone, Debug)]
@@ -151,39 +151,20 @@ impl Table {
 /// The page of an experiment: one file, which needs no other and runs no script.
 #[must_use]
 pub fn html(results: &Results) -> String {
-    markup! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (results.title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(figures::STYLE)) }
-            }
-            body {
-                header {
-                    h1 { (results.title) }
-                    @if !results.about.is_empty() { p.lede { (results.about) } }
-                    @for note in &results.notes { p.note { (note) } }
-                }
-                main {
-                    @for table in &results.tables {
-                        section { h2 { (table.title) } (html_table(table)) }
-                    }
-                    @for drawing in &results.drawings {
-                        section {
-                            h2 { (drawing.title) }
-                            figure { (drawing.picture.inline()) }
-                        }
-                    }
-                    @if !results.runs.is_empty() { section { h2 { "Runs" } (html_runs(&results.runs)) } }
-                }
-            }
+    let header = markup! {
+        @if !results.about.is_empty() { p.lede { (results.about) } }
+        @for note in &results.notes { p.note { (note) } }
+    };
+    let main = markup! {
+        @for table in &results.tables {
+            section { h2 { (table.title) } (html_table(table)) }
         }
-    }
-    .into_string()
+        @for drawing in &results.drawings {
+            section { h2 { (drawing.title) } figure { (drawing.picture.inline()) } }
+        }
+        @if !results.runs.is_empty() { section { h2 { "Runs" } (html_runs(&results.runs)) } }
+    };
+    page(&results.title, figures::STYLE, header, main)
 }
 
 fn html_table(table: &Table) -> Markup {
