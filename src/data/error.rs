@@ -92,6 +92,12 @@ pub enum DataError {
     )]
     TooFewClasses { members: usize, classes: usize },
 
+    /// One-shot tasks need two characters of an alphabet.
+    #[error(
+        "the {images} images have no alphabet with two characters of {drawings} drawings each, so that no one-shot task can be drawn. Use fewer --shots, or another --split"
+    )]
+    NoTasks { images: usize, drawings: usize },
+
     /// A picture file cannot be decoded.
     #[error("{}: no picture to be read: {message}. Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file", path.display())]
     Picture { path: PathBuf, message: String },

@@ -76,6 +76,8 @@ pub fn generate(glyphs: &Glyphs, seed: u64) -> Dataset {
                 format!("alphabet{alphabet}/character{character:02}")
             })
             .collect(),
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
         train_images: classes * glyphs.train_per_class,
         warnings: Vec::new(),
     }

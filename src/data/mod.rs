@@ -106,6 +106,10 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// Class names by label.
     pub classes: Vec<String>,
+    /// Names of the alphabets that classes belong to; empty where they belong to none.
+    pub alphabets: Vec<String>,
+    /// The alphabet of each class, an index into `alphabets`; empty where classes belong to none.
+    pub alphabet_of: Vec<u32>,
     /// The first `train_images` images are for training and validation, the rest are the test set.
     pub train_images: usize,
     /// What a user should know about this data, a sentence each, such as a checksum of another set.
@@ -286,6 +290,8 @@ mod tests {
             images: vec![1, 2, 3, 4, 5, 6],
             labels: vec![0, 1, 0],
             classes: vec!["a".into(), "b".into()],
+            alphabets: Vec::new(),
+            alphabet_of: Vec::new(),
             train_images: 2,
             warnings: Vec::new(),
         };

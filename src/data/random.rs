@@ -39,6 +39,10 @@ pub enum Stream {
     Parity = 12,
     /// Order of the training images of a classifier; coordinates (epoch, 0).
     ImageOrder = 20,
+    /// One-shot tasks of validation; coordinates (alphabet, task).
+    ValidationTasks = 40,
+    /// One-shot tasks of the test; coordinates (alphabet, task).
+    TestTasks = 41,
 }
 
 /// A generator of random words and what is made of them.
