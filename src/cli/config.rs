@@ -94,6 +94,9 @@ pub struct Config {
     /// Epochs: each draws two pairs for every training image
     #[arg(long, default_value_t = 5)]
     pub epochs: u64,
+    /// Training steps of an epoch [default: two pairs for every training image, or a classifier's images once]
+    #[arg(long, value_name = "N")]
+    pub epoch_steps: Option<u64>,
     /// Stop after so many training steps
     #[arg(long)]
     pub max_steps: Option<u64>,
@@ -309,6 +312,7 @@ impl Config {
             ("seed", self.seed),
             ("epochs", self.epochs),
             ("max-steps", self.max_steps.unwrap_or(1)),
+            ("epoch-steps", self.epoch_steps.unwrap_or(1)),
             ("patience", self.patience.unwrap_or(1)),
             ("warmup", self.warmup),
             ("checkpoint-steps", self.checkpoint_steps.unwrap_or(1)),
@@ -318,6 +322,16 @@ impl Config {
             if value > i64::MAX as u64 || value < least {
                 return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
             }
+        }
+        // The pairs of an epoch lie on the device at once.
+        if let Some(steps) =
+            self.epoch_steps.filter(|steps| steps.saturating_mul(self.batch_size as u64) > 1 << 27)
+        {
+            return Err(Failure::Usage(format!(
+                "--epoch-steps {steps}: with a batch of {} an epoch has more than {} pairs; use fewer steps and more --epochs",
+                self.batch_size,
+                1 << 27
+            )));
         }
         if !(0.0..=1e3).contains(&self.weight_decay) {
             let decay = self.weight_decay;

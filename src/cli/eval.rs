@@ -15,8 +15,8 @@ use crate::data::{self, Album, Dataset, Pair, pairs};
 use crate::eval::roc::TarAtFar;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::executor::Executor;
+use crate::train::Watch;
 use crate::train::folder::write_aside;
-use crate::train::{Measure, Watch};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return classify(arguments, &trained);
     }
     if let Some(path) = &arguments.scores {
-        writable(path)?;
+        writable("scores", path)?;
     }
     let mut album = Album::new(trained.description.input);
     let task = match &arguments.pairs {
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let mut executor = trained.executor(&album, task.pairs.len())?;
     let start = Instant::now();
-    let mut progress = Progress::new(0, Measure::Pairs);
+    let mut progress = Progress::of_scoring();
     let scores = eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
         progress.scoring("scoring", share);
         true
@@ -174,7 +174,7 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
     }
     let mut executor = trained.executor(&album, 1)?;
     let start = Instant::now();
-    let mut progress = Progress::new(0, Measure::Classes);
+    let mut progress = Progress::of_scoring();
     let metrics = eval::classify_watched(executor.as_mut(), &rows, &labels, &mut |share| {
         progress.scoring("classifying", share);
         true
@@ -199,7 +199,8 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(trained: &Trained) -> Result<Dataset, Failure> {
+/// The data set of the settings, which must be of the network's size.
+pub fn load(trained: &Trained) -> Result<Dataset, Failure> {
     let config = &trained.config;
     let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
     for warning in &dataset.warnings {
@@ -284,13 +285,13 @@ fn write_scores(path: &Path, task: &Task, scores: &[Score]) -> Result<(), Failur
 }
 
 /// Asked before the work, not after it.
-fn writable(path: &Path) -> Result<(), Failure> {
+pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.is_dir() && !path.is_dir() {
         return Ok(());
     }
     Err(Failure::Output(format!(
-        "--scores {}: there is no folder {} to write a file in; choose another path",
+        "--{flag} {}: there is no folder {} to write a file in; choose another path",
         path.display(),
         folder.display()
     )))

@@ -18,6 +18,7 @@ use super::trained::{self, Trained};
 use super::{Config, Failure, print_line, progress, say, train};
 use crate::data::{self, Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
+use crate::plan::Capacity;
 use crate::report::results::{self, Cell, Drawing, Results, figures};
 use crate::train::folder::write_aside;
 use crate::train::{EpochMetrics, RunError, RunFolder};
@@ -155,13 +156,14 @@ fn plan(config: &Config) -> Result<crate::plan::Plan, Failure> {
     let source: Source = config.dataset.parse()?;
     let (shape, train_images, test_images) = source.published();
     let validation = train_images / 5;
-    let indices = |count: usize| vec![0; count];
-    let split = Split {
-        train: indices(train_images - validation),
-        validation: indices(validation),
-        test: indices(test_images),
+    let evaluated = validation.max(test_images);
+    let of_an_image = config.batch().branches();
+    let capacity = Capacity {
+        images: train_images + test_images,
+        pairs: of_an_image * (train_images - validation),
+        embeddings: evaluated,
+        scores: of_an_image * evaluated,
     };
-    let capacity = train::capacity(config, train_images + test_images, &split);
     Target::Cpu.plan(config, (shape, CLASSES), capacity)
 }
 

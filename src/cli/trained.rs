@@ -16,7 +16,7 @@ use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::{Capacity, NORM_EPS};
 use crate::train::checkpoint::CheckpointError;
-use crate::train::{Description, Weights, checkpoint, setup};
+use crate::train::{Description, RunError, Weights, checkpoint, setup};
 
 /// Which network to use, and on what.
 #[derive(Args)]
@@ -161,11 +161,24 @@ impl Trained {
     /// # Errors
     /// No such adapter, weights that do not fit the model, or too little memory.
     pub fn executor(&self, album: &Album, pairs: usize) -> Result<Box<dyn Executor>, Failure> {
+        self.executor_for(album, album.len(), pairs)
+    }
+
+    /// The same with room for so many embeddings at once.
+    ///
+    /// # Errors
+    /// As [`Self::executor`].
+    pub fn executor_for(
+        &self,
+        album: &Album,
+        embeddings: usize,
+        pairs: usize,
+    ) -> Result<Box<dyn Executor>, Failure> {
         let target = Target::open(&self.config.adapter)?;
         let capacity = Capacity {
             images: album.len(),
             pairs: self.config.batch_size,
-            embeddings: album.len().max(2),
+            embeddings: embeddings.max(2),
             scores: pairs,
         };
         let classes = self.description.model_options().classes;
@@ -250,13 +263,23 @@ impl Arguments {
     }
 }
 
+/// The settings of a run, which must have weights to use.
 fn run_settings(folder: &Path) -> Result<Config, Failure> {
+    if folder.is_file() {
+        return Err(Failure::Usage(format!(
+            "--run-dir {}: is a file, not the folder of a run; name its folder, or a weights file by --weights",
+            folder.display()
+        )));
+    }
     let file = folder.join("config.toml");
     if !file.is_file() {
         return Err(Failure::Usage(format!(
             "--run-dir {}: there is no config.toml, so it is no run's folder; check the path",
             folder.display()
         )));
+    }
+    if !folder.join("best.safetensors").exists() {
+        return Err(Failure::Run(RunError::NoEpoch { folder: folder.to_path_buf() }));
     }
     Config::read(&file)
 }

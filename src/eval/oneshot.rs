@@ -81,6 +81,27 @@ impl Tasks {
     }
 }
 
+/// What a network makes of tasks, and what that is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solved {
+    pub answers: Vec<Answer>,
+    pub figures: OneShot,
+}
+
+/// Answers tasks with the network on the executor, which holds the images; `None` where `go_on` answered false.
+///
+/// # Errors
+/// What the executor reports.
+pub fn solve(
+    executor: &mut dyn Executor,
+    tasks: &Tasks,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Option<Solved>, ExecutorError> {
+    let Some(answers) = answers(executor, tasks, go_on)? else { return Ok(None) };
+    let figures = OneShot::of(tasks, &answers, executor.plan().features);
+    Ok(Some(Solved { answers, figures }))
+}
+
 fn images(tasks: &[Task]) -> Vec<u32> {
     let all = tasks.iter().flat_map(|task| std::iter::once(&task.query).chain(&task.support));
     let mut images: Vec<u32> = all.copied().collect::<HashSet<u32>>().into_iter().collect();

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::{Report, number};
-use crate::train::EpochMetrics;
+use crate::train::{EpochMetrics, Measure};
 
 pub(super) const WIDTH: f64 = 420.0;
 pub(super) const HEIGHT: f64 = 270.0;
@@ -46,7 +46,11 @@ pub fn section(report: &Report) -> Markup {
     let highest = if highest > 0.0 { highest } else { 1.0 };
     let loss = chart(
         "Loss",
-        if report.compares() { "mean over pairs" } else { "mean over images" },
+        match report.summary.measure {
+            Measure::Pairs => "mean over pairs",
+            Measure::Classes => "mean over images",
+            Measure::Tasks => "mean over pairs; validation: over tasks",
+        },
         train,
         val,
         Axis::around(0.0, highest),
@@ -57,7 +61,11 @@ pub fn section(report: &Report) -> Markup {
     let low = low.min(high - 1.0).max(0.0);
     let accuracy = chart(
         "Accuracy",
-        if report.compares() { "% of pairs" } else { "% of images" },
+        match report.summary.measure {
+            Measure::Pairs => "% of pairs",
+            Measure::Classes => "% of images",
+            Measure::Tasks => "% of pairs; validation: of one-shot tasks",
+        },
         train,
         val,
         Axis::around(low, high),

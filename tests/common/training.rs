@@ -7,8 +7,10 @@ use gpu_siamese::data::{self, Glyphs, glyphs};
 use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
-use gpu_siamese::plan::NORM_EPS;
-use gpu_siamese::train::{Description, Outcome, Position, Rate, RunFolder, Schedule, Trainer, Watch, setup};
+use gpu_siamese::plan::{BatchLayout, NORM_EPS};
+use gpu_siamese::train::{
+    Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Trainer, Watch, setup,
+};
 
 pub fn device() -> Option<Arc<Device>> {
     match adapters::choose("vulkan") {
@@ -53,14 +55,20 @@ pub fn short_run(
     setup::write_all(&mut gpu, &weights)?;
     let trainer = Trainer {
         executor: &mut gpu,
-        dataset: &dataset,
-        split: &split,
+        sampler: Sampler {
+            dataset: &dataset,
+            split: &split,
+            batch: BatchLayout::Pairs,
+            batch_size: 8,
+            measure: Measure::Pairs,
+            epoch_steps: None,
+            seed: 0,
+        },
         schedule: Schedule {
             epochs,
             max_steps: None,
             rate: Rate::constant(1e-3),
             patience: None,
-            seed: 0,
             augment: None,
             checkpoint_steps: Some(10),
         },

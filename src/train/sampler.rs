@@ -1,0 +1,212 @@
+//! Where a run's examples come from: the same settings give the same ones, whenever a run is resumed.
+
+use super::examples::{Examples, Measure};
+use super::run::RunError;
+use crate::data::{DataError, Dataset, Split, Stream, labelled, pairs};
+use crate::eval::oneshot::{self, Protocol};
+use crate::plan::BatchLayout;
+
+/// What examples to draw, and of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler<'a> {
+    pub dataset: &'a Dataset,
+    pub split: &'a Split,
+    pub batch: BatchLayout,
+    pub batch_size: usize,
+    /// What validation and test are measured by.
+    pub measure: Measure,
+    /// Training steps of an epoch; if `None`, as many as two pairs for every training image make, or a classifier's
+    /// images each once.
+    pub epoch_steps: Option<u64>,
+    pub seed: u64,
+}
+
+impl Sampler<'_> {
+    /// Those of a training epoch, in the order in which they are trained on; epochs count from 1.
+    ///
+    /// # Errors
+    /// The set cannot be paired.
+    pub fn training(&self, epoch: u64) -> Result<Examples, DataError> {
+        let Sampler { dataset, split, seed, .. } = *self;
+        Ok(match self.batch {
+            BatchLayout::Pairs => Examples::Pairs(
+                self.stretch(epoch, |pass| pairs::training(&dataset.labels, split, seed, pass))?,
+            ),
+            BatchLayout::Labelled => {
+                Examples::Images(self.stretch(epoch, |pass| Ok(labelled::training(split, seed, pass)))?)
+            }
+        })
+    }
+
+    /// The part of an endless list of passes that an epoch takes; where its steps are not told, the epoch is the pass.
+    fn stretch<T>(
+        &self,
+        epoch: u64,
+        pass: impl Fn(u64) -> Result<Vec<T>, DataError>,
+    ) -> Result<Vec<T>, DataError> {
+        let Some(steps) = self.epoch_steps else { return pass(epoch) };
+        let wanted = steps.saturating_mul(self.batch_size as u64);
+        let all = self.of_a_pass().max(1) as u64;
+        let start = (epoch - 1).saturating_mul(wanted);
+        let mut examples = Vec::new();
+        let (mut number, mut skipped) = (start / all + 1, (start % all) as usize);
+        while (examples.len() as u64) < wanted {
+            examples.extend(pass(number)?.into_iter().skip(skipped));
+            (number, skipped) = (number + 1, 0);
+        }
+        examples.truncate(wanted as usize);
+        Ok(examples)
+    }
+
+    /// Two pairs for every training image, or every image once.
+    fn of_a_pass(&self) -> usize {
+        match self.batch {
+            BatchLayout::Pairs => 2 * self.split.train.len(),
+            BatchLayout::Labelled => self.split.train.len(),
+        }
+    }
+
+    /// Those of every validation.
+    ///
+    /// # Errors
+    /// The set cannot be paired, or there is nothing to ask.
+    pub fn validation(&self) -> Result<Examples, DataError> {
+        let Sampler { dataset, split, seed, .. } = *self;
+        Ok(match self.measure {
+            Measure::Pairs => Examples::Pairs(pairs::validation(&dataset.labels, split, seed)?),
+            Measure::Classes => Examples::Images(split.validation.clone()),
+            Measure::Tasks => self.tasks(&split.validation, Stream::ValidationTasks)?,
+        })
+    }
+
+    /// Those of the test; none where the set has no test images.
+    ///
+    /// # Errors
+    /// As [`Self::validation`].
+    pub fn test(&self) -> Result<Option<Examples>, DataError> {
+        let Sampler { dataset, split, seed, .. } = *self;
+        if split.test.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(match self.measure {
+            Measure::Pairs => Examples::Pairs(pairs::test(&dataset.labels, split, seed)?),
+            Measure::Classes => Examples::Images(split.test.clone()),
+            Measure::Tasks => self.tasks(&split.test, Stream::TestTasks)?,
+        }))
+    }
+
+    fn tasks(&self, images: &[u32], stream: Stream) -> Result<Examples, DataError> {
+        Ok(Examples::Tasks(oneshot::draw(self.dataset, images, Protocol::default(), self.seed, stream)?))
+    }
+
+    /// How many training examples an epoch has.
+    pub fn of_an_epoch(&self) -> usize {
+        match self.epoch_steps {
+            Some(steps) => (steps as usize).saturating_mul(self.batch_size),
+            None => self.of_a_pass(),
+        }
+    }
+
+    /// Whether a run could draw its examples and fill a batch: asked before anything is made for it. Returns how many
+    /// images are embedded, and pairs scored, at a time.
+    ///
+    /// # Errors
+    /// What would end the run.
+    pub fn check(&self) -> Result<(usize, usize), RunError> {
+        let Sampler { batch, batch_size, .. } = *self;
+        let found = self.training(1)?.len();
+        if found < batch_size {
+            return Err(RunError::TooFew { batch, found, batch_size });
+        }
+        let mut room = (0, 0);
+        for examples in [Some(self.validation()?), self.test()?].into_iter().flatten() {
+            let (images, pairs) = match &examples {
+                // A pair and its opposite for each image.
+                Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => (pairs.len() / 2, pairs.len()),
+                Examples::Images(images) => (images.len(), 1),
+                Examples::Tasks(tasks) => tasks.room(),
+            };
+            room = (room.0.max(images), room.1.max(pairs));
+        }
+        Ok(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{self, Glyphs, glyphs};
+
+    fn set() -> Dataset {
+        glyphs::generate(&Glyphs { train_per_class: 5, test_per_class: 2, ..Glyphs::default() }, 0)
+    }
+
+    fn sampler<'a>(dataset: &'a Dataset, split: &'a Split, epoch_steps: Option<u64>) -> Sampler<'a> {
+        Sampler {
+            dataset,
+            split,
+            batch: BatchLayout::Pairs,
+            batch_size: 6,
+            measure: Measure::Pairs,
+            epoch_steps,
+            seed: 3,
+        }
+    }
+
+    /// Epochs of so many steps cut up the same list of pairs that epochs without cut up by passes.
+    #[test]
+    fn an_epoch_of_so_many_steps_takes_up_where_the_last_one_ended() {
+        let dataset = set();
+        let split = data::split(&dataset, 0);
+        let passes = sampler(&dataset, &split, None);
+        assert_eq!((passes.of_an_epoch(), passes.training(1).unwrap().len()), (80, 80));
+        let whole: Vec<_> =
+            (1..=6).flat_map(|epoch| passes.training(epoch).unwrap().pairs().to_vec()).collect();
+        for steps in [1, 7, 40] {
+            let stretches = sampler(&dataset, &split, Some(steps));
+            assert_eq!(stretches.of_an_epoch(), 6 * steps as usize);
+            let epochs = 480 / stretches.of_an_epoch() as u64;
+            let cut: Vec<_> =
+                (1..=epochs).flat_map(|epoch| stretches.training(epoch).unwrap().pairs().to_vec()).collect();
+            assert_eq!(cut, whole[..cut.len()], "{steps} steps an epoch");
+            assert!(cut.len() > 400, "{} pairs compared", cut.len());
+        }
+    }
+
+    #[test]
+    fn a_set_without_test_images_has_no_test() {
+        let dataset = set();
+        let mut split = data::split(&dataset, 0);
+        assert_eq!(sampler(&dataset, &split, None).check().unwrap(), (20, 40));
+        split.test.clear();
+        let sampler = sampler(&dataset, &split, None);
+        assert_eq!(sampler.test().unwrap(), None);
+        assert_eq!(sampler.check().unwrap(), (10, 20));
+    }
+
+    #[test]
+    fn tasks_of_validation_and_test_are_others() {
+        let dataset = set();
+        let mut split = data::split(&dataset, 0);
+        // The same images, so that only what is drawn can differ.
+        split.validation = split.test.clone();
+        let sampler = Sampler { measure: Measure::Tasks, ..sampler(&dataset, &split, None) };
+        let (Examples::Tasks(one), Some(Examples::Tasks(other))) =
+            (sampler.validation().unwrap(), sampler.test().unwrap())
+        else {
+            panic!("no tasks");
+        };
+        assert_eq!((one.list.len(), other.list.len(), one.way()), (40, 40, 10));
+        assert_ne!(one, other);
+        // Ten characters with two drawings each, and forty tasks of ten.
+        assert_eq!(sampler.check().unwrap(), (20, 400));
+    }
+
+    #[test]
+    fn a_batch_must_be_filled() {
+        let dataset = set();
+        let split = data::split(&dataset, 0);
+        let sampler = Sampler { batch_size: 81, ..sampler(&dataset, &split, None) };
+        assert!(matches!(sampler.check(), Err(RunError::TooFew { found: 80, batch_size: 81, .. })));
+    }
+}
