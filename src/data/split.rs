@@ -44,6 +44,8 @@ mod tests {
             images: vec![0; images],
             labels: vec![0; images],
             classes: vec!["only".into()],
+            alphabets: Vec::new(),
+            alphabet_of: Vec::new(),
             train_images,
             warnings: Vec::new(),
         }

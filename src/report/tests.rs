@@ -97,6 +97,8 @@ impl Run {
                 images: (0..48).collect(),
                 labels: vec![0, 1, 0, 1, 0, 1, 0, 1],
                 classes: vec!["set/disc".into(), "set/ring".into()],
+                alphabets: Vec::new(),
+                alphabet_of: Vec::new(),
                 train_images: 4,
                 warnings: Vec::new(),
             },
