@@ -76,7 +76,7 @@ pub struct Config {
     /// Network to train: sn-lenet5, or lenet5, a classifier
     #[arg(long, default_value = "sn-lenet5")]
     pub model: String,
-    /// Data set: glyphs (made from the seed), mnist, fashion-mnist, cifar10
+    /// Data set: glyphs or glyph-alphabets (made from the seed), mnist, fashion-mnist, cifar10, omniglot
     #[arg(long, default_value = "glyphs")]
     pub dataset: String,
     /// Folder in which data sets are looked for

@@ -97,7 +97,7 @@ fn look(source: Source, dir: Option<&Path>) -> Finding {
     match data::load(source.name(), dir, 0) {
         Ok(set) => {
             finding.state = match (source, set.warnings.is_empty()) {
-                (Source::Glyphs, _) => State::BuiltIn,
+                (Source::Glyphs | Source::GlyphAlphabets, _) => State::BuiltIn,
                 (_, true) => State::Verified,
                 (_, false) => State::Other,
             };

@@ -86,7 +86,11 @@ impl Failure {
             Failure::Memory { .. } => 7,
             Failure::Output(_) => 6,
             Failure::Run(error) => match error {
-                RunError::Data(DataError::UnknownDataset { .. } | DataError::NoFolder { .. }) => 2,
+                RunError::Data(
+                    DataError::UnknownDataset { .. }
+                    | DataError::NoFolder { .. }
+                    | DataError::ImageSize { .. },
+                ) => 2,
                 RunError::TooFew { .. } => 2,
                 RunError::NoEpoch { .. } => BAD_DATA,
                 RunError::Data(_) => BAD_DATA,
