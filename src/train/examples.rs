@@ -152,9 +152,8 @@ impl Examples {
         match self {
             Examples::Pairs(pairs) => {
                 let Some(scores) = eval::score_watched(executor, pairs, go_on)? else { return Ok(None) };
-                let options = &executor.plan().options;
                 // At one half, as in the paper.
-                let metrics = eval::metrics(pairs, &scores, options.convention, options.margin, 0.5);
+                let metrics = eval::metrics(pairs, &scores, executor.plan().options.loss, 0.5);
                 Ok(Some(Answers { accuracy: metrics.accuracy, loss: metrics.loss, scores }))
             }
             Examples::Images(images) => {

@@ -6,7 +6,6 @@ use super::summary::{EpochMetrics, Summary};
 use crate::data::{Dataset, Pair};
 use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
 use crate::executor::Executor;
-use crate::plan::PlanOptions;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -70,10 +69,8 @@ impl Outcome {
         let [train_accuracy, val_accuracy, test_accuracy] = of(Measure::Pairs);
         let [train_class_accuracy, val_class_accuracy, test_class_accuracy] = of(Measure::Classes);
         let threshold = self.position.best.map_or(0.5, |best| best.threshold);
-        let at_threshold = |test: &Test| {
-            let PlanOptions { convention, margin, .. } = plan.options;
-            eval::metrics(test.pairs(), &test.scores, convention, margin, threshold).accuracy
-        };
+        let at_threshold =
+            |test: &Test| eval::metrics(test.pairs(), &test.scores, plan.options.loss, threshold).accuracy;
         let compared = test.filter(|_| measure == Measure::Pairs);
         let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
         let classes = test.and_then(|test| test.classes);
