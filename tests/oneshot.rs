@@ -39,7 +39,11 @@ fn a_run_on_alphabets_is_measured_by_tasks_it_never_trained_on() {
     assert!(lines.iter().all(|line| line.get("val_accuracy").is_none()), "{lines:?}");
     let best = summary["best_epoch"].as_u64().unwrap() as usize;
     assert_eq!(summary["val_oneshot_accuracy"].as_f64().unwrap(), accuracies[best - 1]);
-    assert_eq!(accuracies.iter().copied().fold(0.0, f64::max), accuracies[best - 1], "the best epoch is another");
+    assert_eq!(
+        accuracies.iter().copied().fold(0.0, f64::max),
+        accuracies[best - 1],
+        "the best epoch is another"
+    );
     assert!(summary["val_accuracy"].is_null() && summary["test_accuracy"].is_null());
     assert!(summary["seconds_per_step"].as_f64().unwrap() > 0.0 && summary["gflops"].as_f64().unwrap() > 0.0);
     // Guessing would be right in one of twelve.
@@ -81,7 +85,8 @@ fn killed_runs_go_on_to_the_same_weights() {
     for lines in [0, 1] {
         let mut child = start();
         let (began, metrics) = (Instant::now(), folder.join("metrics.jsonl"));
-        let checkpoint = || std::fs::metadata(folder.join("last.safetensors")).and_then(|file| file.modified());
+        let checkpoint =
+            || std::fs::metadata(folder.join("last.safetensors")).and_then(|file| file.modified());
         let passed = || std::fs::read_to_string(&metrics).map_or(0, |text| text.lines().count());
         while passed() < lines || checkpoint().is_err() {
             assert!(began.elapsed() < Duration::from_secs(120), "no checkpoint");
@@ -118,7 +123,16 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
     let weights = parent.path().join("blank.safetensors");
     blank(&run, &weights);
     let output = program()
-        .args(["oneshot", "--json", "--adapter", "cpu", "--model", "sn-lenet5", "--dataset", "glyph-alphabets"])
+        .args([
+            "oneshot",
+            "--json",
+            "--adapter",
+            "cpu",
+            "--model",
+            "sn-lenet5",
+            "--dataset",
+            "glyph-alphabets",
+        ])
         .arg("--weights")
         .arg(&weights)
         .output()
@@ -132,7 +146,17 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
     // A run that begins so ends at its first validation, which it cannot pass.
     let folder = parent.path().join("collapsed");
     let output = program()
-        .args(["train", "--dataset", "glyph-alphabets", "--adapter", "cpu", "--epoch-steps", "2", "--lr", "1e-30"])
+        .args([
+            "train",
+            "--dataset",
+            "glyph-alphabets",
+            "--adapter",
+            "cpu",
+            "--epoch-steps",
+            "2",
+            "--lr",
+            "1e-30",
+        ])
         .arg("--init")
         .arg(&weights)
         .arg("--run-dir")
@@ -141,7 +165,10 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
         .unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     let words = stderr(&output);
-    assert!(words.contains("the network collapsed: after step 2 (epoch 1)") && words.contains("--lr"), "{words}");
+    assert!(
+        words.contains("the network collapsed: after step 2 (epoch 1)") && words.contains("--lr"),
+        "{words}"
+    );
     assert!(!folder.join("best.safetensors").exists());
 }
 

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::data::Augmentation;
-use crate::model::{self, Comparison, ModelOptions};
+use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
-use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
+use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, PairLoss, SgdOptions};
 use crate::train::Decay;
 
 /// Which loss to train with.
@@ -29,18 +29,22 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// What it sees of a pair.
-    pub fn convention(self) -> Convention {
-        match self {
+    /// The same with its margin.
+    fn with(self, margin: f32) -> PairLoss {
+        let convention = match self {
             Loss::Contrastive => Convention::Similarity,
             Loss::Hadsell => Convention::Distance,
-        }
+        };
+        PairLoss::Contrastive { convention, margin }
     }
 
-    pub fn of(convention: Convention) -> Self {
-        match convention {
-            Convention::Similarity => Loss::Contrastive,
-            Convention::Distance => Loss::Hadsell,
+    /// The flags' values for a loss: its name, and its margin.
+    pub fn of(loss: PairLoss) -> (Self, f32) {
+        match loss {
+            PairLoss::Contrastive { convention: Convention::Similarity, margin } => {
+                (Loss::Contrastive, margin)
+            }
+            PairLoss::Contrastive { convention: Convention::Distance, margin } => (Loss::Hadsell, margin),
         }
     }
 }
@@ -361,8 +365,8 @@ impl Config {
         if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
     }
 
-    pub fn convention(&self) -> Convention {
-        self.loss.convention()
+    pub fn pair_loss(&self) -> PairLoss {
+        self.loss.with(self.margin)
     }
 
     pub fn optimizer_options(&self) -> OptimizerOptions {
@@ -380,11 +384,10 @@ impl Config {
     }
 
     pub fn model_options(&self) -> ModelOptions {
-        let head = self.loss == Loss::Contrastive;
         ModelOptions {
             activation: self.activation,
             pool: self.pool,
-            comparison: Comparison { distance: self.distance, head },
+            comparison: self.pair_loss().comparison(self.distance),
             ..ModelOptions::default()
         }
     }

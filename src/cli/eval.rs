@@ -92,16 +92,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
-    let options = executor.plan().options;
-    let metrics = eval::metrics(&task.pairs, &scores, options.convention, options.margin, trained.threshold);
+    let loss = executor.plan().options.loss;
+    let metrics = eval::metrics(&task.pairs, &scores, loss, trained.threshold);
     let roc = Roc::of(&task.pairs, &scores).filter(|_| task.labelled).map(|roc| roc.figures());
     let classes = match &task.classes {
         Some(images) => class_metrics(executor.as_mut(), images, &mut progress)?,
         None => None,
     };
-    let saved = trained.saved_threshold().filter(|_| task.labelled).map(|threshold| {
-        eval::metrics(&task.pairs, &scores, options.convention, options.margin, threshold).accuracy
-    });
+    let saved = trained
+        .saved_threshold()
+        .filter(|_| task.labelled)
+        .map(|threshold| eval::metrics(&task.pairs, &scores, loss, threshold).accuracy);
     if let Some(path) = &arguments.scores {
         write_scores(path, &task, &scores)?;
     }

@@ -11,8 +11,9 @@ use super::fail::DIVERGED;
 use super::progress::Progress;
 use super::trained::{self, Trained};
 use super::{Failure, print_json, print_line, say};
-use crate::data::{Album, Dataset, Split, Stream};
-use crate::eval::oneshot::{self, OneShot, Protocol, Solved, Tasks};
+use crate::data::omniglot::official_runs;
+use crate::data::{self, Album, DataError, Dataset, Shape, Split, Stream};
+use crate::eval::oneshot::{self, OneShot, Protocol, Solved, Task, Tasks};
 use crate::report::{self, OneShotPage};
 use crate::train::Watch;
 use crate::train::folder::write_aside;
@@ -169,7 +170,7 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, Failure> {
 /// Tasks on the set's test images, the same that a run ends with.
 fn drawn(trained: &Trained, protocol: Protocol) -> Result<(Dataset, Tasks), Failure> {
     let dataset = super::eval::load(trained)?;
-    let Split { test, .. } = crate::data::split(&dataset, trained.config.seed);
+    let Split { test, .. } = data::split(&dataset, trained.config.seed);
     if test.is_empty() {
         return Err(Failure::Usage(format!(
             "--dataset {}: it has no test images here; put its test files beside the others, or use --protocol official",
@@ -258,8 +259,60 @@ fn write_page(
         .map_err(|error| Failure::Output(format!("{}: {error}; choose another --page", path.display())))
 }
 
-/// Omniglot's own tasks.
+/// Omniglot's own tasks; a run stands where an alphabet would.
 fn official(trained: &Trained) -> Result<(Dataset, Tasks), Failure> {
-    let _ = trained;
-    Err(Failure::Usage("--protocol official: not yet".into()))
+    let name = &trained.config.dataset;
+    let omniglot = data::Source::Omniglot;
+    if name != omniglot.name() {
+        return Err(Failure::Usage(format!(
+            "--protocol official: these tasks are Omniglot's, not of {name}; add --dataset {}, or use --protocol paper",
+            omniglot.name()
+        )));
+    }
+    let dir = trained.config.data_dir.as_deref().ok_or(DataError::NoFolder { dataset: omniglot.name() })?;
+    let Shape { height, .. } = trained.description.input;
+    let runs = official_runs(dir, Some(height))?;
+    for warning in &runs.warnings {
+        say(format_args!("warning: {warning}"));
+    }
+    fits(&trained.description.input, runs.album.shape, name)?;
+    let last = runs.tasks.iter().map(|task| task.run + 1).max().unwrap_or(0);
+    let tasks = Tasks {
+        list: runs
+            .tasks
+            .iter()
+            .map(|task| Task {
+                query: task.query,
+                support: task.support.to_vec(),
+                right: task.right as u32,
+                alphabet: task.run as u32,
+            })
+            .collect(),
+        shots: 1,
+        alphabets: (1..=last).map(|run| format!("run {run:02}")).collect(),
+    };
+    let images = runs.album.len();
+    let dataset = Dataset {
+        name: omniglot.name().into(),
+        title: omniglot.title().into(),
+        shape: runs.album.shape,
+        images: runs.album.images,
+        labels: vec![0; images],
+        classes: Vec::new(),
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
+        train_images: 0,
+        warnings: Vec::new(),
+    };
+    Ok((dataset, tasks))
+}
+
+/// Refuses images of another size than the network's.
+fn fits(input: &Shape, shape: Shape, dataset: &str) -> Result<(), Failure> {
+    if *input == shape {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "--dataset {dataset}: its images are {shape}, but the network takes {input}; use weights that were trained on such"
+    )))
 }

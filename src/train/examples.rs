@@ -62,12 +62,6 @@ impl Measure {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Examples {
     Pairs(Vec<Pair>),
-    /// Rows of `way` positive pairs of as many classes: what is learned is which of the row's second images belongs to
-    /// a first one.
-    Episodes {
-        pairs: Vec<Pair>,
-        way: usize,
-    },
     Images(Vec<u32>),
     /// Only to measure on.
     Tasks(Tasks),
@@ -87,7 +81,7 @@ pub struct Answers {
 impl Examples {
     pub fn len(&self) -> usize {
         match self {
-            Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => pairs.len(),
+            Examples::Pairs(pairs) => pairs.len(),
             Examples::Images(images) => images.len(),
             Examples::Tasks(tasks) => tasks.list.len(),
         }
@@ -100,9 +94,7 @@ impl Examples {
     /// The images in the order of the device's list.
     pub fn images(&self) -> Vec<u32> {
         match self {
-            Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => {
-                pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect()
-            }
+            Examples::Pairs(pairs) => pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect(),
             Examples::Images(images) => images.clone(),
             Examples::Tasks(tasks) => tasks.images(),
         }
@@ -111,7 +103,7 @@ impl Examples {
     /// The pairs, if they are such.
     pub fn pairs(&self) -> &[Pair] {
         match self {
-            Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => pairs,
+            Examples::Pairs(pairs) => pairs,
             Examples::Images(_) | Examples::Tasks(_) => &[],
         }
     }
@@ -123,7 +115,6 @@ impl Examples {
     pub fn upload(&self, executor: &mut dyn Executor, labels: &[u32]) -> Result<(), ExecutorError> {
         match self {
             Examples::Pairs(pairs) => setup::upload_pairs(executor, pairs),
-            Examples::Episodes { pairs, way } => setup::upload_episodes(executor, pairs, *way),
             Examples::Images(images) => {
                 let classes: Vec<u32> = images.iter().map(|&image| labels[image as usize]).collect();
                 executor.write_words(Plan::LABELLED[0], images)?;
@@ -145,11 +136,10 @@ impl Examples {
         go_on: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Option<Answers>, ExecutorError> {
         let (accuracy, loss, scores, solved) = match self {
-            Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => {
+            Examples::Pairs(pairs) => {
                 let Some(scores) = eval::score_watched(executor, pairs, go_on)? else { return Ok(None) };
-                let options = &executor.plan().options;
                 // At one half, as in the paper.
-                let metrics = eval::metrics(pairs, &scores, options.convention, options.margin, 0.5);
+                let metrics = eval::metrics(pairs, &scores, executor.plan().options.loss, 0.5);
                 (metrics.accuracy, metrics.loss, scores, None)
             }
             Examples::Images(images) => {

@@ -8,7 +8,6 @@ use crate::data::Pair;
 use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
 use crate::executor::Executor;
-use crate::plan::PlanOptions;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -83,10 +82,8 @@ impl Outcome {
         train_accuracy = train_accuracy.or(train_of_pairs);
         let oneshot = test.and_then(|test| test.solved.as_ref()).map(|solved| &solved.figures);
         let threshold = self.position.best.map_or(0.5, |best| best.threshold);
-        let at_threshold = |test: &Test| {
-            let PlanOptions { convention, margin, .. } = plan.options;
-            eval::metrics(test.pairs(), &test.scores, convention, margin, threshold).accuracy
-        };
+        let at_threshold =
+            |test: &Test| eval::metrics(test.pairs(), &test.scores, plan.options.loss, threshold).accuracy;
         let compared = test.filter(|_| measure == Measure::Pairs);
         let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
         let classes = test.and_then(|test| test.classes);

@@ -122,7 +122,7 @@ impl Sampler<'_> {
         for examples in [Some(self.validation()?), self.test()?].into_iter().flatten() {
             let (images, pairs) = match &examples {
                 // A pair and its opposite for each image.
-                Examples::Pairs(pairs) | Examples::Episodes { pairs, .. } => (pairs.len() / 2, pairs.len()),
+                Examples::Pairs(pairs) => (pairs.len() / 2, pairs.len()),
                 Examples::Images(images) => (images.len(), 1),
                 Examples::Tasks(tasks) => tasks.room(),
             };
@@ -138,7 +138,7 @@ mod tests {
     use crate::data::{self, Glyphs, glyphs};
 
     fn set() -> Dataset {
-        glyphs::generate(&Glyphs { train_per_class: 5, test_per_class: 2, ..Glyphs::default() }, 0)
+        glyphs::generate(&Glyphs { train_per_class: 30, test_per_class: 8, ..Glyphs::default() }, 0)
     }
 
     fn sampler<'a>(dataset: &'a Dataset, split: &'a Split, epoch_steps: Option<u64>) -> Sampler<'a> {
@@ -159,17 +159,17 @@ mod tests {
         let dataset = set();
         let split = data::split(&dataset, 0);
         let passes = sampler(&dataset, &split, None);
-        assert_eq!((passes.of_an_epoch(), passes.training(1).unwrap().len()), (80, 80));
+        assert_eq!((passes.of_an_epoch(), passes.training(1).unwrap().len()), (480, 480));
         let whole: Vec<_> =
-            (1..=6).flat_map(|epoch| passes.training(epoch).unwrap().pairs().to_vec()).collect();
-        for steps in [1, 7, 40] {
+            (1..=3).flat_map(|epoch| passes.training(epoch).unwrap().pairs().to_vec()).collect();
+        for steps in [1, 7, 200] {
             let stretches = sampler(&dataset, &split, Some(steps));
             assert_eq!(stretches.of_an_epoch(), 6 * steps as usize);
-            let epochs = 480 / stretches.of_an_epoch() as u64;
+            let epochs = 1440 / stretches.of_an_epoch() as u64;
             let cut: Vec<_> =
                 (1..=epochs).flat_map(|epoch| stretches.training(epoch).unwrap().pairs().to_vec()).collect();
             assert_eq!(cut, whole[..cut.len()], "{steps} steps an epoch");
-            assert!(cut.len() > 400, "{} pairs compared", cut.len());
+            assert!(cut.len() >= 1200, "{} pairs compared", cut.len());
         }
     }
 
@@ -177,11 +177,11 @@ mod tests {
     fn a_set_without_test_images_has_no_test() {
         let dataset = set();
         let mut split = data::split(&dataset, 0);
-        assert_eq!(sampler(&dataset, &split, None).check().unwrap(), (20, 40));
+        assert_eq!(sampler(&dataset, &split, None).check().unwrap(), (80, 160));
         split.test.clear();
         let sampler = sampler(&dataset, &split, None);
         assert_eq!(sampler.test().unwrap(), None);
-        assert_eq!(sampler.check().unwrap(), (10, 20));
+        assert_eq!(sampler.check().unwrap(), (60, 120));
     }
 
     #[test]
@@ -198,15 +198,15 @@ mod tests {
         };
         assert_eq!((one.list.len(), other.list.len(), one.way()), (40, 40, 10));
         assert_ne!(one, other);
-        // Ten characters with two drawings each, and forty tasks of ten.
-        assert_eq!(sampler.check().unwrap(), (20, 400));
+        // Forty tasks of ten pairs.
+        assert_eq!(sampler.check().unwrap().1, 400);
     }
 
     #[test]
     fn a_batch_must_be_filled() {
         let dataset = set();
         let split = data::split(&dataset, 0);
-        let sampler = Sampler { batch_size: 81, ..sampler(&dataset, &split, None) };
-        assert!(matches!(sampler.check(), Err(RunError::TooFew { found: 80, batch_size: 81, .. })));
+        let sampler = Sampler { batch_size: 481, ..sampler(&dataset, &split, None) };
+        assert!(matches!(sampler.check(), Err(RunError::TooFew { found: 480, batch_size: 481, .. })));
     }
 }

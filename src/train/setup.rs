@@ -51,18 +51,6 @@ pub fn upload_pairs(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<(), E
     executor.write_words("pairs.same", &same)
 }
 
-/// Uploads the pairs of an epoch that come in episodes: rows of `way` positive pairs. What stands for `same` is the
-/// place of the right second image in its episode, which is that of the first one.
-///
-/// # Errors
-/// What the executor reports.
-pub fn upload_episodes(executor: &mut dyn Executor, pairs: &[Pair], way: usize) -> Result<(), ExecutorError> {
-    let index: Vec<u32> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
-    let places: Vec<u32> = (0..pairs.len()).map(|pair| (pair % way.max(1)) as u32).collect();
-    executor.write_words("pairs.index", &index)?;
-    executor.write_words("pairs.same", &places)
-}
-
 /// Initial values of every parameter and of the running state, by name, from the seed.
 pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
     plan.parameters
@@ -73,6 +61,9 @@ pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
             let values = match parameter.initial {
                 Initial::Uniform { bound } => {
                     (0..parameter.len()).map(|_| random.between(-bound, bound)).collect()
+                }
+                Initial::Normal { mean, deviation } => {
+                    (0..parameter.len()).map(|_| mean + deviation * random.normal()).collect()
                 }
                 Initial::Constant(value) => vec![value; parameter.len()],
             };

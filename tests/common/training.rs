@@ -7,6 +7,7 @@ use gpu_siamese::data::{self, Glyphs, glyphs};
 use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
+use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::plan::{BatchLayout, NORM_EPS};
 use gpu_siamese::train::{
     Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Trainer, Watch, setup,
@@ -39,9 +40,8 @@ pub fn short_run(
         input: dataset.shape,
         activation: options.activation,
         pool: options.pool,
-        distance: options.comparison.distance,
-        convention: plan.options.convention,
-        margin: 1.0,
+        distance: DistanceKind::Euclidean,
+        loss: plan.options.loss,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,

@@ -6,8 +6,8 @@ use super::*;
 use crate::cpu::Cpu;
 use crate::data::{DataError, Dataset, Random, Shape, Stream};
 use crate::model::{ModelOptions, network};
-use crate::ops::{Layout, contrastive::Convention};
-use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build};
+use crate::ops::Layout;
+use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build};
 use crate::train::setup;
 
 const SIDE: usize = 28;
@@ -230,8 +230,7 @@ fn executor(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size: 2,
-        convention: Convention::Similarity,
-        margin: 1.0,
+        loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: dataset.len(), pairs: 2, embeddings: room.0, scores: room.1 },
