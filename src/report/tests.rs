@@ -243,6 +243,15 @@ fn a_run_that_is_measured_by_tasks_shows_them() {
     assert!(headline.contains("Test one-shot accuracy") && headline.contains("50.00\u{a0}%"), "{headline}");
     assert!(headline.contains("of 20\u{a0}tasks right, ± 12.34"), "{headline}");
     assert!(page.contains("Training pairs") && !page.contains("Test pair"), "pairs train, tasks test");
+    let learning = below(&page, "<h2>Learning</h2>");
+    for chart in ["One-shot accuracy", "Training accuracy", "Loss of tasks", "Training loss"] {
+        assert!(learning.contains(&format!("<h3>{chart} by epoch</h3>")), "{chart}");
+    }
+    assert_eq!(
+        (count(learning, "<figcaption>Training "), count(learning, "<figcaption>Validation ")),
+        (2, 2)
+    );
+    assert!(!learning.contains(", validation"), "pairs and tasks share a chart");
     let tasks = below(&page, "<h2>One-shot tasks</h2>");
     // Six of each alphabet: all right; a tied one and five wrong.
     assert_eq!((count(tasks, "<li>"), count(tasks, "<img")), (12, 12 * 4));
