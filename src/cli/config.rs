@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::Augmentation;
+use crate::data::{self, Augmentation, Dataset, Split, SplitBy};
 use crate::model::{self, Comparison, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -82,6 +82,15 @@ pub struct Config {
     /// Folder in which data sets are looked for
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Scale every image to N x N, by averaging areas
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<usize>,
+    /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
+    #[arg(long)]
+    pub split: Option<SplitBy>,
+    /// Learn turned copies of the training images too (90, 180 and 270 degrees), as classes of their own
+    #[arg(long)]
+    pub rotations: bool,
     /// auto, cpu, a backend (vulkan, metal, dx12, gl), an index from `adapters`, or part of a name
     #[arg(long, default_value = "auto")]
     pub adapter: String,
@@ -341,6 +350,23 @@ impl Config {
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));
         }
         Ok(())
+    }
+
+    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or that it cannot be had so.
+    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
+        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
+        if let Some(size) = self.image_size {
+            dataset = data::resize::dataset(dataset, size)?;
+        }
+        let by = self.split.unwrap_or(SplitBy::usual(&dataset));
+        let mut split = data::split_by(&dataset, by, self.seed)?;
+        if self.rotations {
+            data::rotations::add(&mut dataset, &mut split)?;
+        }
+        Ok((dataset, split))
     }
 
     pub fn batch(&self) -> BatchLayout {

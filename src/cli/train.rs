@@ -10,7 +10,7 @@ use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
 use super::{Failure, print_json, say};
-use crate::data::{self, Dataset, Split};
+use crate::data::{Dataset, Split};
 use crate::eval;
 use crate::executor::Executor;
 use crate::model;
@@ -63,11 +63,10 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
 pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Failure> {
     config.check()?;
     let target = Target::open(&config.adapter)?;
-    let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
+    let (dataset, split) = config.load()?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
-    let split = data::split(&dataset, config.seed);
     train::run::check(&dataset, &split, config.batch(), config.seed, config.batch_size)?;
     let shape = (dataset.shape, dataset.classes.len());
     let plan = target.plan(config, shape, capacity(config, dataset.len(), &split))?;
@@ -198,11 +197,15 @@ pub fn capacity(config: &Config, images: usize, split: &Split) -> Capacity {
 
 fn announce_data(dataset: &Dataset, split: &Split) {
     say(format_args!(
-        "{}: {} images of {}, {} classes; {} train, {} validate, {} test",
+        "{}: {} images of {}, {} classes{}; {} train, {} validate, {} test",
         dataset.name,
         dataset.len(),
         dataset.shape,
         dataset.classes.len(),
+        match dataset.alphabets.len() {
+            0 => String::new(),
+            count => format!(" in {count} alphabets"),
+        },
         split.train.len(),
         split.validation.len(),
         split.test.len()

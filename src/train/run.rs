@@ -97,7 +97,9 @@ pub fn check(
 ) -> Result<(), RunError> {
     let found = Examples::training(dataset, split, batch, (seed, 1))?.len();
     Examples::validation(dataset, split, batch, seed)?;
-    Examples::test(dataset, split, batch, seed)?;
+    if !split.test.is_empty() {
+        Examples::test(dataset, split, batch, seed)?;
+    }
     if found < batch_size {
         return Err(RunError::TooFew { batch, found, batch_size });
     }
@@ -151,7 +153,8 @@ impl Trainer<'_> {
         let (batch, batch_size) = (self.batch(), self.executor.plan().options.batch_size);
         let validation = Examples::validation(dataset, split, batch, seed)?;
         // Drawn now: that they cannot be drawn must not show after hours.
-        let test = Examples::test(dataset, split, batch, seed)?;
+        let tested = !split.test.is_empty();
+        let test = tested.then(|| Examples::test(dataset, split, batch, seed)).transpose()?;
         let (mut epochs, mut logs) = self.logs()?;
         let augment = self.schedule.augment;
         let draw = move |epoch| -> Result<_, DataError> {
@@ -233,8 +236,8 @@ impl Trainer<'_> {
             watch.epoch_ends(&metrics, best);
             epochs.push(metrics);
         }
-        let test = match self.position.best {
-            Some(_) => match self.test(test, watch)? {
+        let test = match test.filter(|_| self.position.best.is_some()) {
+            Some(test) => match self.test(test, watch)? {
                 Some(test) => Some(test),
                 None => return self.interrupted(epochs),
             },
