@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::Augmentation;
+use crate::data::{self, Augmentation, Dataset, Sampling, Split, SplitBy};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -16,7 +16,7 @@ use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
 use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, PairLoss, SgdOptions};
-use crate::train::Decay;
+use crate::train::{Decay, Measure};
 
 /// Which loss to train with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -86,6 +86,15 @@ pub struct Config {
     /// Folder in which data sets are looked for
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Scale every image to N x N, by averaging areas
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<usize>,
+    /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
+    #[arg(long)]
+    pub split: Option<SplitBy>,
+    /// Learn turned copies of the training images too (90, 180 and 270 degrees), as classes of their own
+    #[arg(long)]
+    pub rotations: bool,
     /// auto, cpu, a backend (vulkan, metal, dx12, gl), an index from `adapters`, or part of a name
     #[arg(long, default_value = "auto")]
     pub adapter: String,
@@ -101,6 +110,11 @@ pub struct Config {
     /// Training steps of an epoch [default: two pairs for every training image, or a classifier's images once]
     #[arg(long, value_name = "N")]
     pub epoch_steps: Option<u64>,
+    /// What pairs a batch has: balanced (each image's, in random order), alphabets (a batch from one alphabet),
+    /// episodes=WAY, or classes=M (M images of each) [default: alphabets where validation is on other alphabets, else
+    /// balanced]
+    #[arg(long, value_name = "HOW")]
+    pub sampling: Option<Sampling>,
     /// Stop after so many training steps
     #[arg(long)]
     pub max_steps: Option<u64>,
@@ -359,6 +373,48 @@ impl Config {
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));
         }
         Ok(())
+    }
+
+    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or that it cannot be had so.
+    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
+        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
+        if let Some(size) = self.image_size {
+            dataset = data::resize::dataset(dataset, size)?;
+        }
+        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
+        if self.rotations {
+            data::rotations::add(&mut dataset, &mut split)?;
+        }
+        Ok((dataset, split))
+    }
+
+    /// What a fifth of validates.
+    fn split_by(&self, dataset: &Dataset) -> SplitBy {
+        self.split.unwrap_or(SplitBy::usual(dataset))
+    }
+
+    /// What tells how good the network is: of classes that it does not learn, one-shot tasks.
+    pub fn measure(&self, dataset: &Dataset) -> Measure {
+        match (self.batch(), self.split_by(dataset)) {
+            (BatchLayout::Pairs, SplitBy::Classes | SplitBy::Alphabets) => Measure::Tasks,
+            (batch, _) => Measure::of(batch),
+        }
+    }
+
+    /// How training pairs are drawn.
+    ///
+    /// # Errors
+    /// The loss wants others.
+    pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
+        let usual = match self.split_by(dataset) {
+            _ if self.batch() == BatchLayout::Labelled => Sampling::Balanced,
+            SplitBy::Alphabets => Sampling::Alphabets,
+            _ => Sampling::Balanced,
+        };
+        Ok(self.sampling.unwrap_or(usual))
     }
 
     pub fn batch(&self) -> BatchLayout {

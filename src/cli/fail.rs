@@ -89,7 +89,11 @@ impl Failure {
                 RunError::Data(
                     DataError::UnknownDataset { .. }
                     | DataError::NoFolder { .. }
-                    | DataError::ImageSize { .. },
+                    | DataError::ImageSize { .. }
+                    | DataError::NoAlphabets { .. }
+                    | DataError::TooFewGroups { .. }
+                    | DataError::NotSquare { .. }
+                    | DataError::Sampling { .. },
                 ) => 2,
                 RunError::TooFew { .. } => 2,
                 RunError::NoEpoch { .. } => BAD_DATA,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::config::Config;
 use super::fail::DIVERGED;
 use super::progress::Progress;
 use super::trained::{self, Trained};
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// Folder in which data sets are looked for [default: the run's]
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Scale the set's images to N x N [default: as the run did]
+    #[arg(long, value_name = "N")]
+    image_size: Option<usize>,
     /// Where tasks come from
     #[arg(long, default_value = "paper")]
     protocol: Source,
@@ -64,7 +68,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let protocol = protocol(arguments)?;
     let mut trained = Trained::read(&arguments.network)?;
     let config = &mut trained.config;
-    config.dataset = arguments.dataset.clone().unwrap_or(config.dataset.clone());
+    if let Some(dataset) = arguments.dataset.clone().filter(|dataset| *dataset != config.dataset) {
+        // How the run parted and extended its own set is nothing to another.
+        *config = Config { dataset, split: None, rotations: false, image_size: None, ..config.clone() };
+    }
+    // Turned copies are for training alone.
+    config.rotations = false;
+    config.image_size = arguments.image_size.or(config.image_size);
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
     if trained.is_classifier() {
@@ -169,8 +179,7 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, Failure> {
 
 /// Tasks on the set's test images, the same that a run ends with.
 fn drawn(trained: &Trained, protocol: Protocol) -> Result<(Dataset, Tasks), Failure> {
-    let dataset = super::eval::load(trained)?;
-    let Split { test, .. } = data::split(&dataset, trained.config.seed);
+    let (dataset, Split { test, .. }) = super::eval::load(trained)?;
     if test.is_empty() {
         return Err(Failure::Usage(format!(
             "--dataset {}: it has no test images here; put its test files beside the others, or use --protocol official",

@@ -10,15 +10,14 @@ use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
 use super::{Failure, oneshot, print_json, say};
-use crate::data::{self, Dataset, Split};
+use crate::data::{Dataset, Split};
 use crate::eval;
 use crate::executor::Executor;
 use crate::model;
-use crate::plan::{BatchLayout, Capacity, NORM_EPS, Plan};
+use crate::plan::{Capacity, NORM_EPS, Plan};
 use crate::report::{self, Report};
 use crate::train::{
-    Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer,
-    checkpoint, setup,
+    Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,
 };
 
 #[derive(Args)]
@@ -63,17 +62,17 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
 pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Failure> {
     config.check()?;
     let target = Target::open(&config.adapter)?;
-    let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
+    let (dataset, split) = config.load()?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
-    let split = data::split(&dataset, config.seed);
     let sampler = Sampler {
         dataset: &dataset,
         split: &split,
         batch: config.batch(),
         batch_size: config.batch_size,
-        measure: measure(config, &dataset),
+        measure: config.measure(&dataset),
+        sampling: config.sampling(&dataset)?,
         epoch_steps: config.epoch_steps,
         seed: config.seed,
     };
@@ -200,21 +199,17 @@ impl Start {
     }
 }
 
-/// What tells how good a network is: of classes that were held back, one-shot tasks.
-fn measure(config: &Config, dataset: &Dataset) -> Measure {
-    match config.batch() {
-        BatchLayout::Pairs if !dataset.alphabets.is_empty() => Measure::Tasks,
-        batch => Measure::of(batch),
-    }
-}
-
 fn announce_data(dataset: &Dataset, split: &Split) {
     say(format_args!(
-        "{}: {} images of {}, {} classes; {} train, {} validate, {} test",
+        "{}: {} images of {}, {} classes{}; {} train, {} validate, {} test",
         dataset.name,
         dataset.len(),
         dataset.shape,
         dataset.classes.len(),
+        match dataset.alphabets.len() {
+            0 => String::new(),
+            count => format!(" in {count} alphabets"),
+        },
         split.train.len(),
         split.validation.len(),
         split.test.len()

@@ -122,6 +122,28 @@ pub enum DataError {
     )]
     ImageSize { size: usize, images: usize },
 
+    /// Alphabets are asked for where there are none.
+    #[error(
+        "{wanted}: the classes of this data set belong to no alphabet; choose another way, or a set that has alphabets: glyph-alphabets, omniglot"
+    )]
+    NoAlphabets { wanted: &'static str },
+
+    /// A fifth of so few groups is none.
+    #[error(
+        "--split {by}: the training images are of {found} {by}, and a fifth of them is to validate; use a set with 5 or more, or --split images"
+    )]
+    TooFewGroups { by: &'static str, found: usize },
+
+    /// Images that turning would change the shape of.
+    #[error(
+        "--rotations: images of {shape} are not square, so that their turned copies have another shape; add --image-size N"
+    )]
+    NotSquare { shape: super::Shape },
+
+    /// Pairs cannot be drawn this way.
+    #[error("--sampling {sampling}: {message}")]
+    Sampling { sampling: String, message: String },
+
     /// A list of pairs is no such list.
     #[error("{}, line {line}: {message}. Write `a,b` or `a,b,same`: numbers of test images or paths of pictures, and 1 or 0", path.display())]
     PairList { path: PathBuf, line: u64, message: String },

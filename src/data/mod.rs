@@ -14,6 +14,8 @@
 //! | [`omniglot`] | Omniglot and its official one-shot runs: folders or ZIP archives |
 //! | [`picture`] | picture files of any common format and size |
 //! | [`resize`] | images of another size |
+//! | [`rotations`] | turned copies as further classes |
+//! | [`sampling`] | the pairs of an epoch of so many steps: by alphabets, in episodes, by classes |
 //! | [`mod@split`] | which images train, validate and test |
 //! | [`pairs`] | the balanced pairs of an epoch |
 //! | [`random`] | where everything random comes from |
@@ -39,6 +41,8 @@ pub mod pairs;
 pub mod picture;
 pub mod random;
 pub mod resize;
+pub mod rotations;
+pub mod sampling;
 pub mod search;
 pub mod split;
 
@@ -52,7 +56,8 @@ pub use error::DataError;
 pub use glyphs::{GlyphAlphabets, Glyphs};
 pub use pairs::Pair;
 pub use random::{Random, Stream};
-pub use split::{Split, split};
+pub use sampling::{Pool, Sampling, Steps};
+pub use split::{Split, SplitBy, split, split_by};
 
 /// Size of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -114,7 +119,8 @@ pub struct Dataset {
     pub alphabets: Vec<String>,
     /// The alphabet of each class, an index into `alphabets`; none where there are none.
     pub alphabet_of: Vec<u32>,
-    /// The first `train_images` images are for training and validation, the rest are the test set.
+    /// The first `train_images` images are for training and validation, the rest are the test set; behind it stand
+    /// the copies that [`rotations`] makes.
     pub train_images: usize,
     /// What a user should know about this data, a sentence each, such as a checksum of another set.
     pub warnings: Vec<String>,

@@ -43,6 +43,14 @@ pub enum Stream {
     ValidationTasks = 40,
     /// One-shot tasks of the test; coordinates (alphabet, task).
     TestTasks = 41,
+    /// Which classes or alphabets validate.
+    SplitGroups = 30,
+    /// Batches of one alphabet; coordinates (epoch, step).
+    AlphabetBatches = 31,
+    /// Batches of episodes; coordinates (epoch, step).
+    EpisodeBatches = 32,
+    /// Batches of several images a class; coordinates (epoch, step).
+    ClassBatches = 33,
 }
 
 /// A generator of random words and what is made of them.

@@ -2,7 +2,7 @@
 
 use super::examples::{Examples, Measure};
 use super::run::RunError;
-use crate::data::{DataError, Dataset, Split, Stream, labelled, pairs};
+use crate::data::{DataError, Dataset, Pool, Sampling, Split, Steps, Stream, labelled, pairs};
 use crate::eval::oneshot::{self, Protocol};
 use crate::plan::BatchLayout;
 
@@ -15,6 +15,8 @@ pub struct Sampler<'a> {
     pub batch_size: usize,
     /// What validation and test are measured by.
     pub measure: Measure,
+    /// How pairs are drawn.
+    pub sampling: Sampling,
     /// Training steps of an epoch; if `None`, as many as two pairs for every training image make, or a classifier's
     /// images each once.
     pub epoch_steps: Option<u64>,
@@ -25,37 +27,38 @@ impl Sampler<'_> {
     /// Those of a training epoch, in the order in which they are trained on; epochs count from 1.
     ///
     /// # Errors
-    /// The set cannot be paired.
+    /// The set cannot be paired so.
     pub fn training(&self, epoch: u64) -> Result<Examples, DataError> {
         let Sampler { dataset, split, seed, .. } = *self;
-        Ok(match self.batch {
-            BatchLayout::Pairs => Examples::Pairs(
-                self.stretch(epoch, |pass| pairs::training(&dataset.labels, split, seed, pass))?,
-            ),
-            BatchLayout::Labelled => {
-                Examples::Images(self.stretch(epoch, |pass| Ok(labelled::training(split, seed, pass)))?)
-            }
-        })
+        if self.batch == BatchLayout::Labelled {
+            return Ok(Examples::Images(self.images(epoch)));
+        }
+        // Whole passes over the images: what an epoch is where nothing else is told.
+        if self.sampling == Sampling::Balanced && self.epoch_steps.is_none() {
+            return Ok(Examples::Pairs(pairs::training(&dataset.labels, split, seed, epoch)?));
+        }
+        let pool = Pool { labels: &dataset.labels, alphabet_of: &dataset.alphabet_of, members: &split.train };
+        let steps = self.of_an_epoch() / self.batch_size;
+        let wanted = Steps { seed, epoch: epoch - 1, steps, batch: self.batch_size };
+        Ok(Examples::Pairs(self.sampling.draw(pool, wanted)?))
     }
 
-    /// The part of an endless list of passes that an epoch takes; where its steps are not told, the epoch is the pass.
-    fn stretch<T>(
-        &self,
-        epoch: u64,
-        pass: impl Fn(u64) -> Result<Vec<T>, DataError>,
-    ) -> Result<Vec<T>, DataError> {
-        let Some(steps) = self.epoch_steps else { return pass(epoch) };
+    /// The part of an endless list of passes over the images that an epoch takes; where its steps are not told, the
+    /// epoch is the pass.
+    fn images(&self, epoch: u64) -> Vec<u32> {
+        let Sampler { split, seed, .. } = *self;
+        let Some(steps) = self.epoch_steps else { return labelled::training(split, seed, epoch) };
         let wanted = steps.saturating_mul(self.batch_size as u64);
-        let all = self.of_a_pass().max(1) as u64;
+        let all = split.train.len().max(1) as u64;
         let start = (epoch - 1).saturating_mul(wanted);
-        let mut examples = Vec::new();
-        let (mut number, mut skipped) = (start / all + 1, (start % all) as usize);
-        while (examples.len() as u64) < wanted {
-            examples.extend(pass(number)?.into_iter().skip(skipped));
-            (number, skipped) = (number + 1, 0);
+        let mut images = Vec::new();
+        let (mut pass, mut skipped) = (start / all + 1, (start % all) as usize);
+        while (images.len() as u64) < wanted && !split.train.is_empty() {
+            images.extend(labelled::training(split, seed, pass).into_iter().skip(skipped));
+            (pass, skipped) = (pass + 1, 0);
         }
-        examples.truncate(wanted as usize);
-        Ok(examples)
+        images.truncate(wanted as usize);
+        images
     }
 
     /// Two pairs for every training image, or every image once.
@@ -148,28 +151,52 @@ mod tests {
             batch: BatchLayout::Pairs,
             batch_size: 6,
             measure: Measure::Pairs,
+            sampling: Sampling::Balanced,
             epoch_steps,
             seed: 3,
         }
     }
 
-    /// Epochs of so many steps cut up the same list of pairs that epochs without cut up by passes.
+    /// Epochs of so many steps cut up the same list of images that epochs without cut up by passes.
     #[test]
     fn an_epoch_of_so_many_steps_takes_up_where_the_last_one_ended() {
         let dataset = set();
         let split = data::split(&dataset, 0);
-        let passes = sampler(&dataset, &split, None);
-        assert_eq!((passes.of_an_epoch(), passes.training(1).unwrap().len()), (480, 480));
-        let whole: Vec<_> =
-            (1..=3).flat_map(|epoch| passes.training(epoch).unwrap().pairs().to_vec()).collect();
-        for steps in [1, 7, 200] {
-            let stretches = sampler(&dataset, &split, Some(steps));
-            assert_eq!(stretches.of_an_epoch(), 6 * steps as usize);
-            let epochs = 1440 / stretches.of_an_epoch() as u64;
-            let cut: Vec<_> =
-                (1..=epochs).flat_map(|epoch| stretches.training(epoch).unwrap().pairs().to_vec()).collect();
+        let classifier = |epoch_steps| Sampler {
+            batch: BatchLayout::Labelled,
+            measure: Measure::Classes,
+            ..sampler(&dataset, &split, epoch_steps)
+        };
+        let passes = classifier(None);
+        assert_eq!(passes.of_an_epoch(), 240);
+        let whole: Vec<u32> = (1..=3).flat_map(|epoch| passes.training(epoch).unwrap().images()).collect();
+        for steps in [1, 7, 100] {
+            let stretches = classifier(Some(steps));
+            let epochs = 720 / stretches.of_an_epoch() as u64;
+            let cut: Vec<u32> =
+                (1..=epochs).flat_map(|epoch| stretches.training(epoch).unwrap().images()).collect();
             assert_eq!(cut, whole[..cut.len()], "{steps} steps an epoch");
-            assert!(cut.len() >= 1200, "{} pairs compared", cut.len());
+            assert!(cut.len() >= 600, "{} images compared", cut.len());
+        }
+    }
+
+    /// Whatever the sampling, an epoch has its steps, the same ones each time, and the next one has others.
+    #[test]
+    fn epochs_are_full_and_repeat() {
+        let set = glyphs::generate_alphabets(&data::GlyphAlphabets::default(), 0);
+        let split = data::split_by(&set, data::SplitBy::Alphabets, 0).unwrap();
+        for (sampling, epoch_steps) in [
+            (Sampling::Balanced, Some(7)),
+            (Sampling::Alphabets, Some(7)),
+            (Sampling::Alphabets, None),
+            (Sampling::Episodes { way: 3 }, Some(7)),
+            (Sampling::Classes { each: 3 }, Some(7)),
+        ] {
+            let sampler = Sampler { sampling, ..sampler(&set, &split, epoch_steps) };
+            let pairs = |epoch| sampler.training(epoch).unwrap().pairs().to_vec();
+            let expected = epoch_steps.map_or(2 * split.train.len() / 6 * 6, |steps| 6 * steps as usize);
+            assert_eq!((pairs(1).len(), pairs(2).len()), (expected, expected), "{sampling}");
+            assert!(pairs(1) == pairs(1) && pairs(1) != pairs(2), "{sampling}");
         }
     }
 

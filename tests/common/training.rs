@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gpu_siamese::cli::Failure;
-use gpu_siamese::data::{self, Glyphs, glyphs};
+use gpu_siamese::data::{self, Glyphs, Sampling, glyphs};
 use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
@@ -61,6 +61,7 @@ pub fn short_run(
             batch: BatchLayout::Pairs,
             batch_size: 8,
             measure: Measure::Pairs,
+            sampling: Sampling::Balanced,
             epoch_steps: None,
             seed: 0,
         },

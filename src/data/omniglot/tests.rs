@@ -7,6 +7,9 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::*;
 use crate::data::{load as load_set, omniglot};
 
+/// What is wrong with some files.
+type Change<'a> = &'a dyn Fn(&mut Vec<(String, Vec<u8>)>);
+
 /// A drawing: ink (0) where a number has bits, on paper (255).
 fn drawing(number: usize, size: u32) -> Vec<u8> {
     let picture = GrayImage::from_fn(size, size, |x, y| {
@@ -123,7 +126,7 @@ fn places_are_searched_and_the_evaluation_set_may_be_missing() {
 
 #[test]
 fn what_is_not_as_published_is_told_with_its_place() {
-    let message = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let message = |change: Change<'_>| {
         let mut files = names("");
         change(&mut files);
         let bytes = archive(&files, CompressionMethod::Stored);
@@ -232,7 +235,7 @@ fn runs_become_tasks() {
 
 #[test]
 fn broken_runs_are_told() {
-    let message = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let message = |change: Change<'_>| {
         let mut files = run();
         change(&mut files);
         let bytes = archive(&files, CompressionMethod::Stored);
