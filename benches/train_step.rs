@@ -14,8 +14,10 @@ use gpu_siamese::data::{self, Dataset, Pair, pairs};
 use gpu_siamese::eval;
 use gpu_siamese::executor::Executor;
 use gpu_siamese::model::{ModelOptions, network};
-use gpu_siamese::ops::{Layout, contrastive::Convention};
-use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::ops::Layout;
+use gpu_siamese::plan::{
+    BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, PlanKind, PlanOptions, Slot, build,
+};
 use gpu_siamese::train::setup;
 
 const PAIRS: usize = 64;
@@ -75,7 +77,7 @@ impl Bench {
         let start = Instant::now();
         let scores = eval::score(&mut self.cpu, &self.test)?;
         let seconds = start.elapsed().as_secs_f64();
-        let metrics = eval::metrics(&self.test, &scores, Convention::Similarity, 1.0, 0.5);
+        let metrics = eval::metrics(&self.test, &scores, PairLoss::default(), 0.5);
         Ok((seconds * 1e6, metrics.accuracy))
     }
 }
@@ -92,8 +94,7 @@ fn main() -> Result<(), Failure> {
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size: PAIRS,
-        convention: Convention::Similarity,
-        margin: 1.0,
+        loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity {

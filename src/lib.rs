@@ -24,8 +24,10 @@
 //! use gpu_siamese::data::{self, Glyphs, glyphs, pairs};
 //! use gpu_siamese::executor::Executor;
 //! use gpu_siamese::model::{ModelOptions, network};
-//! use gpu_siamese::ops::{Layout, contrastive::Convention};
-//! use gpu_siamese::plan::{BatchLayout, Capacity, OptimizerOptions, Phase, PlanKind, PlanOptions, build};
+//! use gpu_siamese::ops::Layout;
+//! use gpu_siamese::plan::{
+//!     BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, PlanKind, PlanOptions, build,
+//! };
 //! use gpu_siamese::train::{epoch, setup};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,8 +39,7 @@
 //!     kind: PlanKind::Unfused,
 //!     batch: BatchLayout::Pairs,
 //!     batch_size: 32,
-//!     convention: Convention::Similarity,
-//!     margin: 1.0,
+//!     loss: PairLoss::default(),
 //!     optimizer: OptimizerOptions::default(),
 //!     augment: false,
 //!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },

@@ -7,7 +7,9 @@ mod backward;
 mod blocked;
 mod build;
 mod fused;
+mod initial;
 pub(crate) mod liveness;
+mod loss;
 mod norm;
 pub mod optimizer;
 mod phases;
@@ -17,6 +19,7 @@ use crate::data::Shape;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
 pub use build::{build, build_first};
+pub use loss::PairLoss;
 pub use optimizer::{AdamOptions, OptimizerOptions, SgdOptions};
 pub use phases::NORM_EPS;
 
@@ -103,6 +106,10 @@ pub enum Initial {
     Uniform {
         bound: f32,
     },
+    Normal {
+        mean: f32,
+        deviation: f32,
+    },
     Constant(f32),
 }
 
@@ -188,8 +195,8 @@ pub struct PlanOptions {
     pub batch: BatchLayout,
     /// Pairs, or images, of a training step.
     pub batch_size: usize,
-    pub convention: crate::ops::contrastive::Convention,
-    pub margin: f32,
+    /// Of pairs; labelled images have the cross-entropy of classes.
+    pub loss: PairLoss,
     pub optimizer: OptimizerOptions,
     /// Training images are read through affine maps, which come with the pairs.
     pub augment: bool,

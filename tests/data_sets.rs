@@ -5,8 +5,9 @@ mod common;
 use std::path::Path;
 
 use common::idx;
-use common::program::{program, stderr, train};
+use common::program::{program, real_data, run, stderr, train};
 use gpu_siamese::data::cifar10::RECORD;
+use image::{GrayImage, Luma};
 use serde_json::Value;
 
 /// A set of two classes in six files of so many records.
@@ -123,4 +124,108 @@ fn colour_images_are_learnt_and_the_copy_is_told_everywhere() {
         assert_eq!(eval[key], summary[key], "{key}");
     }
     assert_eq!(eval["accuracy_at_saved_threshold"], summary["test_accuracy_at_threshold"]);
+}
+
+/// So many alphabets of two characters with four drawings each: a bar whose place tells the character.
+fn write_omniglot(folder: &Path, alphabets: u32) {
+    for alphabet in 0..alphabets {
+        for character in [1, 2] {
+            let place = folder.join(format!("Alphabet{alphabet}/character{character:02}"));
+            std::fs::create_dir_all(&place).unwrap();
+            for drawer in 0..4 {
+                let bar = 10 * (2 * alphabet + character) % 90 + drawer;
+                let picture =
+                    GrayImage::from_fn(105, 105, |x, _| Luma([255 * u8::from(x.abs_diff(bar) > 4)]));
+                picture.save(place.join(format!("{alphabet:04}_{drawer:02}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn omniglot_trains_alike_without_its_evaluation_set() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    write_omniglot(&data.join("omniglot/images_background"), 6);
+    let arguments = [
+        "--adapter",
+        "cpu",
+        "--threads",
+        "1",
+        "--dataset",
+        "omniglot",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--image-size",
+        "28",
+        "--batch-size",
+        "16",
+        "--epochs",
+        "2",
+        "--rotations",
+    ];
+    let (alone, summary) = train(parent.path(), "alone", &arguments);
+    assert!(summary["test_accuracy"].is_null(), "{summary}");
+    assert!(summary["val_accuracy"].is_number());
+    assert!(summary["dataset_notes"][0].as_str().unwrap().contains("no images_evaluation"));
+    write_omniglot(&data.join("omniglot/images_evaluation"), 3);
+    let (both, summary) = train(parent.path(), "both", &arguments);
+    assert!(summary["test_accuracy"].is_number(), "{summary}");
+    let weights = |run: &Path| std::fs::read(run.join("best.safetensors")).unwrap();
+    assert_eq!(weights(&alone), weights(&both));
+    // The run's size, split and rotations are eval's too.
+    let eval =
+        program().args(["eval", "--adapter", "cpu", "--json", "--run-dir"]).arg(&both).output().unwrap();
+    assert!(eval.status.success(), "{}", stderr(&eval));
+    let eval: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    for key in ["roc_auc", "class_accuracy_centroid", "class_accuracy_knn"] {
+        assert_eq!(eval[key], summary[key], "{key}");
+    }
+    // Another split is another run.
+    let resumed =
+        program().args(["train", "--resume", "--split", "classes", "--run-dir"]).arg(&both).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(2), "{}", stderr(&resumed));
+}
+
+#[test]
+fn what_a_set_cannot_give_is_wrong_usage() {
+    for (arguments, wanted) in [
+        (&["--split", "alphabets"][..], "belong to no alphabet"),
+        (&["--split", "letters"], "images, classes or alphabets"),
+        (&["--image-size", "0"], "choose 1 to 1024"),
+        (&["--dataset", "glyph-alphabets", "--image-size", "5000"], "choose 1 to 1024"),
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("run");
+        let output = program()
+            .args(["train", "--adapter", "cpu", "--run-dir"])
+            .arg(folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert!(output.status.code() == Some(2) && said.contains(wanted), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn glyph_alphabets_need_no_folder() {
+    let output = run(&["data", "--json"]);
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let glyphs = state(&findings, "glyph-alphabets");
+    assert_eq!((&glyphs["state"], &glyphs["alphabets"]), (&"built-in".into(), &16.into()));
+    assert_eq!((&glyphs["train_images"], &glyphs["test_images"]), (&2880.into(), &960.into()));
+    let told = String::from_utf8(run(&["data"]).stdout).unwrap();
+    assert!(told.contains("144 + 48 classes in 16 alphabets of 20 + 20 each"), "{told}");
+}
+
+#[test]
+fn the_real_omniglot_is_verified() {
+    let Some(folder) = real_data().filter(|folder| folder.join("omniglot").is_dir()) else { return };
+    let (_, findings, _) = data(&folder);
+    let omniglot = state(&findings, "omniglot");
+    assert_eq!((&omniglot["state"], &omniglot["alphabets"]), (&"verified".into(), &50.into()));
+    assert_eq!((&omniglot["train_images"], &omniglot["test_images"]), (&19_280.into(), &13_180.into()));
+    assert_eq!(omniglot["classes"].as_array().unwrap().len(), 964 + 659);
+    assert_eq!(omniglot["files"].as_array().unwrap().len(), 2);
 }

@@ -4,16 +4,19 @@
 //! `GPU_SIAMESE_FUZZ=1000000 cargo test --release --test fuzz -- --nocapture` runs longer.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Cursor, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use gpu_siamese::cli::Config;
-use gpu_siamese::data::{Random, Shape, Stream, cifar10, idx, pair_list, picture};
+use gpu_siamese::data::{Random, Shape, Stream, cifar10, idx, omniglot, pair_list, picture};
 use gpu_siamese::train::checkpoint;
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgba, RgbaImage};
 use safetensors::tensor::{Dtype, TensorView};
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 /// Counts live bytes and their highest number.
 struct Counting;
@@ -157,6 +160,20 @@ fn weights(metadata: bool) -> Vec<u8> {
     safetensors::serialize(views, metadata.then_some(entries)).unwrap()
 }
 
+/// Two drawings of a character.
+fn drawings(method: CompressionMethod) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for drawer in [1, 2] {
+        let picture = GrayImage::from_fn(105, 105, |x, y| Luma([255 * u8::from(x * drawer > y)]));
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        let options = SimpleFileOptions::default().compression_method(method);
+        writer.start_file(format!("Greek/character01/0001_{drawer:02}.png"), options).unwrap();
+        writer.write_all(bytes.get_ref()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
 fn pictures() -> Vec<Vec<u8>> {
     let picture = RgbaImage::from_fn(9, 7, |x, y| Rgba([x as u8 * 20, y as u8 * 30, 99, 200]));
     let encoded = |format| {
@@ -211,6 +228,14 @@ fn no_loader_panics_or_takes_too_much_memory() {
             load: Box::new(move |file| cifar10::parse(file, name()).is_ok()),
             // What was unpacked, its copy on the way to the hash, and its images.
             bound: |length| 4 * 1032 * length + SLACK,
+        },
+        Loader {
+            name: "Omniglot",
+            seeds: vec![drawings(CompressionMethod::Stored), drawings(CompressionMethod::Deflated)],
+            load: Box::new(move |file| omniglot::parse(file, name()).is_ok()),
+            // An entry has 46 bytes at least in the directory, and gives a drawing of 105x105. While it is decoded,
+            // every thread holds its file and what the decoder may take.
+            bound: |length| (length / 46 + 1) * 12_000 + 64 * length + 4 * SLACK,
         },
         Loader {
             name: "weights",

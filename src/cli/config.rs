@@ -8,15 +8,15 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::Augmentation;
-use crate::model::{self, Comparison, ModelOptions};
+use crate::data::{self, Augmentation, Dataset, Sampling, Split, SplitBy};
+use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
-use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
-use crate::train::Decay;
+use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, PairLoss, SgdOptions};
+use crate::train::{Decay, Measure};
 
 /// Which loss to train with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -29,18 +29,22 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// What it sees of a pair.
-    pub fn convention(self) -> Convention {
-        match self {
+    /// The same with its margin.
+    fn with(self, margin: f32) -> PairLoss {
+        let convention = match self {
             Loss::Contrastive => Convention::Similarity,
             Loss::Hadsell => Convention::Distance,
-        }
+        };
+        PairLoss::Contrastive { convention, margin }
     }
 
-    pub fn of(convention: Convention) -> Self {
-        match convention {
-            Convention::Similarity => Loss::Contrastive,
-            Convention::Distance => Loss::Hadsell,
+    /// The flags' values for a loss: its name, and its margin.
+    pub fn of(loss: PairLoss) -> (Self, f32) {
+        match loss {
+            PairLoss::Contrastive { convention: Convention::Similarity, margin } => {
+                (Loss::Contrastive, margin)
+            }
+            PairLoss::Contrastive { convention: Convention::Distance, margin } => (Loss::Hadsell, margin),
         }
     }
 }
@@ -76,12 +80,21 @@ pub struct Config {
     /// Network to train: sn-lenet5, or lenet5, a classifier
     #[arg(long, default_value = "sn-lenet5")]
     pub model: String,
-    /// Data set: glyphs (made from the seed), mnist, fashion-mnist, cifar10
+    /// Data set: glyphs or glyph-alphabets (made from the seed), mnist, fashion-mnist, cifar10, omniglot
     #[arg(long, default_value = "glyphs")]
     pub dataset: String,
     /// Folder in which data sets are looked for
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Scale every image to N x N, by averaging areas
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<usize>,
+    /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
+    #[arg(long)]
+    pub split: Option<SplitBy>,
+    /// Learn turned copies of the training images too (90, 180 and 270 degrees), as classes of their own
+    #[arg(long)]
+    pub rotations: bool,
     /// auto, cpu, a backend (vulkan, metal, dx12, gl), an index from `adapters`, or part of a name
     #[arg(long, default_value = "auto")]
     pub adapter: String,
@@ -94,6 +107,14 @@ pub struct Config {
     /// Epochs: each draws two pairs for every training image
     #[arg(long, default_value_t = 5)]
     pub epochs: u64,
+    /// Training steps of an epoch [default: two pairs for every training image, or a classifier's images once]
+    #[arg(long, value_name = "N")]
+    pub epoch_steps: Option<u64>,
+    /// What pairs a batch has: balanced (each image's, in random order), alphabets (a batch from one alphabet),
+    /// episodes=WAY, or classes=M (M images of each) [default: alphabets where validation is on other alphabets, else
+    /// balanced]
+    #[arg(long, value_name = "HOW")]
+    pub sampling: Option<Sampling>,
     /// Stop after so many training steps
     #[arg(long)]
     pub max_steps: Option<u64>,
@@ -309,6 +330,7 @@ impl Config {
             ("seed", self.seed),
             ("epochs", self.epochs),
             ("max-steps", self.max_steps.unwrap_or(1)),
+            ("epoch-steps", self.epoch_steps.unwrap_or(1)),
             ("patience", self.patience.unwrap_or(1)),
             ("warmup", self.warmup),
             ("checkpoint-steps", self.checkpoint_steps.unwrap_or(1)),
@@ -318,6 +340,16 @@ impl Config {
             if value > i64::MAX as u64 || value < least {
                 return Err(Failure::Usage(format!("--{flag} {value}: must be {least} to {}", i64::MAX)));
             }
+        }
+        // The pairs of an epoch lie on the device at once.
+        if let Some(steps) =
+            self.epoch_steps.filter(|steps| steps.saturating_mul(self.batch_size as u64) > 1 << 27)
+        {
+            return Err(Failure::Usage(format!(
+                "--epoch-steps {steps}: with a batch of {} an epoch has more than {} pairs; use fewer steps and more --epochs",
+                self.batch_size,
+                1 << 27
+            )));
         }
         if !(0.0..=1e3).contains(&self.weight_decay) {
             let decay = self.weight_decay;
@@ -343,12 +375,54 @@ impl Config {
         Ok(())
     }
 
+    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or that it cannot be had so.
+    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
+        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
+        if let Some(size) = self.image_size {
+            dataset = data::resize::dataset(dataset, size)?;
+        }
+        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
+        if self.rotations {
+            data::rotations::add(&mut dataset, &mut split)?;
+        }
+        Ok((dataset, split))
+    }
+
+    /// What a fifth of validates.
+    fn split_by(&self, dataset: &Dataset) -> SplitBy {
+        self.split.unwrap_or(SplitBy::usual(dataset))
+    }
+
+    /// What tells how good the network is: of classes that it does not learn, one-shot tasks.
+    pub fn measure(&self, dataset: &Dataset) -> Measure {
+        match (self.batch(), self.split_by(dataset)) {
+            (BatchLayout::Pairs, SplitBy::Classes | SplitBy::Alphabets) => Measure::Tasks,
+            (batch, _) => Measure::of(batch),
+        }
+    }
+
+    /// How training pairs are drawn.
+    ///
+    /// # Errors
+    /// The loss wants others.
+    pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
+        let usual = match self.split_by(dataset) {
+            _ if self.batch() == BatchLayout::Labelled => Sampling::Balanced,
+            SplitBy::Alphabets => Sampling::Alphabets,
+            _ => Sampling::Balanced,
+        };
+        Ok(self.sampling.unwrap_or(usual))
+    }
+
     pub fn batch(&self) -> BatchLayout {
         if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
     }
 
-    pub fn convention(&self) -> Convention {
-        self.loss.convention()
+    pub fn pair_loss(&self) -> PairLoss {
+        self.loss.with(self.margin)
     }
 
     pub fn optimizer_options(&self) -> OptimizerOptions {
@@ -366,11 +440,10 @@ impl Config {
     }
 
     pub fn model_options(&self) -> ModelOptions {
-        let head = self.loss == Loss::Contrastive;
         ModelOptions {
             activation: self.activation,
             pool: self.pool,
-            comparison: Comparison { distance: self.distance, head },
+            comparison: self.pair_loss().comparison(self.distance),
             ..ModelOptions::default()
         }
     }

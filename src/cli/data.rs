@@ -47,6 +47,8 @@ struct Finding {
     test_images: Option<usize>,
     /// Images of each class, by its name.
     classes: Vec<Class>,
+    /// Number of alphabets that classes belong to.
+    alphabets: usize,
     notes: Vec<String>,
     error: Option<String>,
 }
@@ -91,17 +93,19 @@ fn look(source: Source, dir: Option<&Path>) -> Finding {
         train_images: None,
         test_images: None,
         classes: Vec::new(),
+        alphabets: 0,
         notes: Vec::new(),
         error: None,
     };
     match data::load(source.name(), dir, 0) {
         Ok(set) => {
             finding.state = match (source, set.warnings.is_empty()) {
-                (Source::Glyphs, _) => State::BuiltIn,
+                (Source::Glyphs | Source::GlyphAlphabets, _) => State::BuiltIn,
                 (_, true) => State::Verified,
                 (_, false) => State::Other,
             };
             finding.classes = classes(&set);
+            finding.alphabets = set.alphabets.len();
             finding.shape = Some(set.shape);
             (finding.train_images, finding.test_images) = (Some(set.train_images), Some(set.test_images()));
             (finding.title, finding.notes) = (set.title, set.warnings);
@@ -128,6 +132,20 @@ fn classes(set: &Dataset) -> Vec<Class> {
     set.classes.iter().enumerate().map(class).collect()
 }
 
+/// How many classes: those of the test are the same as those of training, or others, or there are none.
+fn classes_are(finding: &Finding) -> String {
+    let count = |of: fn(&Class) -> usize| finding.classes.iter().filter(|class| of(class) > 0).count();
+    let (train, test) = (count(|class| class.train_images), count(|class| class.test_images));
+    let classes = match train + test {
+        all if all == finding.classes.len() => format!("{train} + {test} classes"),
+        _ => format!("{} classes", finding.classes.len()),
+    };
+    match finding.alphabets {
+        0 => classes,
+        alphabets => format!("{classes} in {alphabets} alphabets"),
+    }
+}
+
 fn print(finding: &Finding) -> Result<(), Failure> {
     let state = match finding.state {
         State::BuiltIn => "made by the program",
@@ -140,7 +158,7 @@ fn print(finding: &Finding) -> Result<(), Failure> {
     if let (Some(shape), Some(train), Some(test)) = (finding.shape, finding.train_images, finding.test_images)
     {
         let range = |of: fn(&Class) -> usize| {
-            let counts = finding.classes.iter().map(of);
+            let counts = finding.classes.iter().map(of).filter(|&count| count > 0);
             (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
         };
         let (train_range, test_range) = (range(|class| class.train_images), range(|class| class.test_images));
@@ -148,9 +166,9 @@ fn print(finding: &Finding) -> Result<(), Failure> {
             if low == high { low.to_string() } else { format!("{low} to {high}") }
         };
         print_line(&format!(
-            "  {}: {train} + {test} images of {shape}; {} classes of {} + {} each",
+            "  {}: {train} + {test} images of {shape}; {} of {} + {} each",
             finding.title,
-            finding.classes.len(),
+            classes_are(finding),
             each(train_range),
             each(test_range)
         ))?;

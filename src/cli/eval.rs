@@ -7,16 +7,17 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
+use super::config::Config;
 use super::progress::Progress;
 use super::trained::{self, Trained};
 use super::{Failure, print_json, print_line, say};
 use crate::data::pair_list::{self, ListedPair, Member};
-use crate::data::{self, Album, Dataset, Pair, pairs};
+use crate::data::{Album, Dataset, Pair, Split, pairs};
 use crate::eval::roc::TarAtFar;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::executor::Executor;
+use crate::train::Watch;
 use crate::train::folder::write_aside;
-use crate::train::{Measure, Watch};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// Folder in which data sets are looked for [default: the run's]
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Scale the set's images to N x N [default: as the run did]
+    #[arg(long, value_name = "N")]
+    image_size: Option<usize>,
     /// Seed of the test pairs, and of glyphs [default: the run's]
     #[arg(long)]
     seed: Option<u64>,
@@ -69,14 +73,18 @@ struct Classes {
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut trained = Trained::read(&arguments.network)?;
     let config = &mut trained.config;
-    config.dataset = arguments.dataset.clone().unwrap_or(config.dataset.clone());
+    if let Some(dataset) = arguments.dataset.clone().filter(|dataset| *dataset != config.dataset) {
+        // How the run parted and extended its own set is nothing to another.
+        *config = Config { dataset, split: None, rotations: false, image_size: None, ..config.clone() };
+    }
+    config.image_size = arguments.image_size.or(config.image_size);
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
     if trained.is_classifier() {
         return classify(arguments, &trained);
     }
     if let Some(path) = &arguments.scores {
-        writable(path)?;
+        writable("scores", path)?;
     }
     let mut album = Album::new(trained.description.input);
     let task = match &arguments.pairs {
@@ -85,23 +93,24 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let mut executor = trained.executor(&album, task.pairs.len())?;
     let start = Instant::now();
-    let mut progress = Progress::new(0, Measure::Pairs);
+    let mut progress = Progress::of_scoring();
     let scores = eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
         progress.scoring("scoring", share);
         true
     })?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
-    let options = executor.plan().options;
-    let metrics = eval::metrics(&task.pairs, &scores, options.convention, options.margin, trained.threshold);
+    let loss = executor.plan().options.loss;
+    let metrics = eval::metrics(&task.pairs, &scores, loss, trained.threshold);
     let roc = Roc::of(&task.pairs, &scores).filter(|_| task.labelled).map(|roc| roc.figures());
     let classes = match &task.classes {
         Some(images) => class_metrics(executor.as_mut(), images, &mut progress)?,
         None => None,
     };
-    let saved = trained.saved_threshold().filter(|_| task.labelled).map(|threshold| {
-        eval::metrics(&task.pairs, &scores, options.convention, options.margin, threshold).accuracy
-    });
+    let saved = trained
+        .saved_threshold()
+        .filter(|_| task.labelled)
+        .map(|threshold| eval::metrics(&task.pairs, &scores, loss, threshold).accuracy);
     if let Some(path) = &arguments.scores {
         write_scores(path, &task, &scores)?;
     }
@@ -163,8 +172,8 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
             "--pairs, --scores: {model} classifies images and compares none"
         )));
     }
-    let dataset = load(trained)?;
-    let images = data::split(&dataset, trained.config.seed).test;
+    let (dataset, split) = load(trained)?;
+    let images = split.test;
     let mut album = Album::new(trained.description.input);
     let rows = album.add_images(&dataset, &images)?;
     // By number in the album.
@@ -174,7 +183,7 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
     }
     let mut executor = trained.executor(&album, 1)?;
     let start = Instant::now();
-    let mut progress = Progress::new(0, Measure::Classes);
+    let mut progress = Progress::of_scoring();
     let metrics = eval::classify_watched(executor.as_mut(), &rows, &labels, &mut |share| {
         progress.scoring("classifying", share);
         true
@@ -199,26 +208,26 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(trained: &Trained) -> Result<Dataset, Failure> {
-    let config = &trained.config;
-    let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
+/// The data set of the settings with its parts; its images must be of the network's size.
+pub fn load(trained: &Trained) -> Result<(Dataset, Split), Failure> {
+    let (dataset, split) = trained.config.load()?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
     let input = trained.description.input;
     if dataset.shape == input {
-        return Ok(dataset);
+        return Ok((dataset, split));
     }
     Err(Failure::Usage(format!(
-        "--dataset {}: its images are {}, but the network takes {input}; choose another set, or other weights",
+        "--dataset {}: its images are {}, but the network takes {input}; add --image-size N, or choose another set or \
+         other weights",
         dataset.name, dataset.shape
     )))
 }
 
 /// The pairs that training ends with.
 fn test_pairs(trained: &Trained, album: &mut Album) -> Result<Task, Failure> {
-    let dataset = load(trained)?;
-    let split = data::split(&dataset, trained.config.seed);
+    let (dataset, split) = load(trained)?;
     let drawn = pairs::test(&dataset.labels, &split, trained.config.seed)?;
     let number = |image: u32| (image as usize - dataset.train_images).to_string();
     let names = drawn.iter().map(|pair| [number(pair.a), number(pair.b)]).collect();
@@ -254,7 +263,7 @@ fn class_metrics(
 fn listed(path: &Path, trained: &Trained, invert: bool, album: &mut Album) -> Result<Task, Failure> {
     let list = pair_list::read(path)?;
     let numbered = |pair: &ListedPair| [&pair.a, &pair.b].iter().any(|m| matches!(m, Member::Index(_)));
-    let dataset = if list.iter().any(numbered) { Some(load(trained)?) } else { None };
+    let dataset = if list.iter().any(numbered) { Some(load(trained)?.0) } else { None };
     let pairs = album.add_list(&list, dataset.as_ref(), invert)?;
     Ok(Task {
         pairs,
@@ -284,13 +293,13 @@ fn write_scores(path: &Path, task: &Task, scores: &[Score]) -> Result<(), Failur
 }
 
 /// Asked before the work, not after it.
-fn writable(path: &Path) -> Result<(), Failure> {
+pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.is_dir() && !path.is_dir() {
         return Ok(());
     }
     Err(Failure::Output(format!(
-        "--scores {}: there is no folder {} to write a file in; choose another path",
+        "--{flag} {}: there is no folder {} to write a file in; choose another path",
         path.display(),
         folder.display()
     )))

@@ -16,8 +16,9 @@ use super::fail::{DIVERGED, INTERRUPTED};
 use super::open::Target;
 use super::trained::{self, Trained};
 use super::{Config, Failure, print_line, progress, say, train};
-use crate::data::{self, Album, Dataset, Pair, Source, Split, pairs};
+use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
+use crate::plan::Capacity;
 use crate::report::results::{self, Cell, Drawing, Results, figures};
 use crate::train::folder::write_aside;
 use crate::train::{EpochMetrics, RunError, RunFolder};
@@ -153,15 +154,21 @@ const CLASSES: usize = 10;
 /// The plan of a run on the data set as published, before anything is trained or even there.
 fn plan(config: &Config) -> Result<crate::plan::Plan, Failure> {
     let source: Source = config.dataset.parse()?;
-    let (shape, train_images, test_images) = source.published();
+    let (mut shape, train_images, test_images) = source.published();
+    if let Some(size) = config.image_size {
+        (shape.height, shape.width) = (size, size);
+    }
     let validation = train_images / 5;
-    let indices = |count: usize| vec![0; count];
-    let split = Split {
-        train: indices(train_images - validation),
-        validation: indices(validation),
-        test: indices(test_images),
+    let evaluated = validation.max(test_images);
+    let copies = if config.rotations { 4 } else { 1 };
+    let trained = copies * (train_images - validation);
+    let of_an_image = config.batch().branches();
+    let capacity = Capacity {
+        images: validation + trained + test_images,
+        pairs: of_an_image * trained,
+        embeddings: evaluated,
+        scores: of_an_image * evaluated,
     };
-    let capacity = train::capacity(config, train_images + test_images, &split);
     Target::Cpu.plan(config, (shape, CLASSES), capacity)
 }
 
@@ -405,10 +412,7 @@ impl Maker<'_> {
 }
 
 fn load(run: &Run) -> Result<(Dataset, Split), Failure> {
-    let Config { dataset, data_dir, seed, .. } = &run.config;
-    let dataset = data::load(dataset, data_dir.as_deref(), *seed)?;
-    let split = data::split(&dataset, *seed);
-    Ok((dataset, split))
+    run.config.load()
 }
 
 /// The first training pairs.

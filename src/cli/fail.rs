@@ -10,7 +10,7 @@ use crate::train::{CheckpointError, FolderError, RunError};
 /// Exit code of a run that was interrupted, its checkpoint saved.
 pub const INTERRUPTED: u8 = 130;
 
-/// Exit code of a run that diverged.
+/// Exit code of a run that diverged, and where a network has collapsed.
 pub const DIVERGED: u8 = 5;
 
 /// Exit code where data or weights are bad or missing.
@@ -86,15 +86,26 @@ impl Failure {
             Failure::Memory { .. } => 7,
             Failure::Output(_) => 6,
             Failure::Run(error) => match error {
-                RunError::Data(DataError::UnknownDataset { .. } | DataError::NoFolder { .. }) => 2,
+                RunError::Data(
+                    DataError::UnknownDataset { .. }
+                    | DataError::NoFolder { .. }
+                    | DataError::ImageSize { .. }
+                    | DataError::NoAlphabets { .. }
+                    | DataError::TooFewGroups { .. }
+                    | DataError::NotSquare { .. }
+                    | DataError::Sampling { .. },
+                ) => 2,
                 RunError::TooFew { .. } => 2,
+                RunError::NoEpoch { .. } => BAD_DATA,
                 RunError::Data(_) => BAD_DATA,
                 RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,
                 RunError::Folder(FolderError::Write { .. }) => 6,
                 RunError::Folder(FolderError::Line { .. }) => 3,
                 RunError::Folder(_) => 2,
-                RunError::Diverged { .. } | RunError::NotFinite { .. } => DIVERGED,
+                RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. } => {
+                    DIVERGED
+                }
                 RunError::Executor(ExecutorError::OutOfMemory(_)) => 7,
                 RunError::Executor(_) => 4,
             },

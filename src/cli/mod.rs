@@ -8,6 +8,7 @@ mod data;
 mod eval;
 mod experiment;
 mod fail;
+mod oneshot;
 mod open;
 mod parity;
 mod plan;
@@ -38,6 +39,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Tell whether two pictures show the same.
     Compare(compare::Arguments),
+    /// Classify drawings of characters never seen by one example of each.
+    Oneshot(oneshot::Arguments),
     /// Run what a file lists, and make its tables and figures, the paper's beside ours.
     Experiment(experiment::Arguments),
     /// List which data sets are found where, and whether they are what they should be.
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments, &given),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Oneshot(arguments) => oneshot::run(&arguments),
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Adapters(arguments) => adapters::run(&arguments),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
+use crate::plan::Plan;
 use crate::train::epoch::Totals;
 use crate::train::{EpochMetrics, Measure, Watch};
 
@@ -30,22 +31,31 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Writes to stderr.
 pub struct Progress {
     epochs: u64,
-    /// What accuracies are of.
-    what: &'static str,
-    /// What is counted by the second.
-    counted: &'static str,
+    measure: Measure,
+    batch_size: usize,
+    flops_per_step: u64,
     steps: usize,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
 
 impl Progress {
-    pub fn new(epochs: u64, measure: Measure) -> Self {
-        let what = match measure {
-            Measure::Pairs => "pairs",
-            Measure::Classes => "classes",
-        };
-        Progress { epochs, what, counted: measure.counted(), steps: 0, bar: None, last_line: Instant::now() }
+    /// Of work without training steps.
+    pub fn of_scoring() -> Self {
+        Progress {
+            epochs: 0,
+            measure: Measure::Pairs,
+            batch_size: 1,
+            flops_per_step: 0,
+            steps: 0,
+            bar: None,
+            last_line: Instant::now(),
+        }
+    }
+
+    pub fn of_run(epochs: u64, measure: Measure, plan: &Plan) -> Self {
+        let (batch_size, flops_per_step) = (plan.options.batch_size, plan.flops_per_step());
+        Progress { epochs, measure, batch_size, flops_per_step, ..Progress::of_scoring() }
     }
 }
 
@@ -69,7 +79,7 @@ impl Watch for Progress {
     }
 
     fn step(&mut self, epoch: u64, totals: &Totals) {
-        let what = self.what;
+        let what = self.measure.of_training().name();
         let state = || format!("loss {:.4}, {what} {:.2} %", totals.mean_loss(), totals.accuracy());
         if let Some(bar) = &self.bar {
             bar.set_position(totals.steps);
@@ -101,20 +111,33 @@ impl Watch for Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let what = self.what;
+        let training = self.measure.of_training();
+        // An epoch that was interrupted after its last step has no time of its own.
+        let speed = match metrics.pairs_per_second {
+            0.0 => String::new(),
+            speed => {
+                let seconds_per_step = self.batch_size as f64 / speed;
+                format!(
+                    ", {speed:.0} {}/s, {:.2} ms a step, {:.1} GFLOP/s",
+                    training.counted(),
+                    1e3 * seconds_per_step,
+                    self.flops_per_step as f64 / seconds_per_step / 1e9
+                )
+            }
+        };
         say(format_args!(
-            "epoch {}/{}: train loss {:.4}, {what} {:.2} %; validation loss {:.4}, {what} {:.2} %; \
-             {:.1} s + {:.1} s, {:.0} {}/s{}",
+            "epoch {}/{}: train loss {:.4}, {} {:.2} %; validation loss {:.4}, {} {:.2} %; \
+             {:.1} s + {:.1} s{speed}{}",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,
+            training.name(),
             metrics.train_accuracy,
             metrics.val_loss,
+            self.measure.name(),
             metrics.val_accuracy,
             metrics.train_seconds,
             metrics.val_seconds,
-            metrics.pairs_per_second,
-            self.counted,
             if best { ", best so far" } else { "" }
         ));
     }

@@ -9,16 +9,15 @@ use super::config::Config;
 use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
-use super::{Failure, print_json, say};
-use crate::data::{self, Dataset, Split};
+use super::{Failure, oneshot, print_json, say};
+use crate::data::{Dataset, Split};
 use crate::eval;
 use crate::executor::Executor;
 use crate::model;
-use crate::plan::{BatchLayout, Capacity, NORM_EPS, Plan};
+use crate::plan::{Capacity, NORM_EPS, Plan};
 use crate::report::{self, Report};
 use crate::train::{
-    self, Description, Examples, Measure, Outcome, Position, Rate, RunFolder, Schedule, Summary, Trainer,
-    checkpoint, setup,
+    Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,
 };
 
 #[derive(Args)]
@@ -63,14 +62,23 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
 pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Failure> {
     config.check()?;
     let target = Target::open(&config.adapter)?;
-    let dataset = data::load(&config.dataset, config.data_dir.as_deref(), config.seed)?;
+    let (dataset, split) = config.load()?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
-    let split = data::split(&dataset, config.seed);
-    train::run::check(&dataset, &split, config.batch(), config.seed, config.batch_size)?;
-    let shape = (dataset.shape, dataset.classes.len());
-    let plan = target.plan(config, shape, capacity(config, dataset.len(), &split))?;
+    let sampler = Sampler {
+        dataset: &dataset,
+        split: &split,
+        batch: config.batch(),
+        batch_size: config.batch_size,
+        measure: config.measure(&dataset),
+        sampling: config.sampling(&dataset)?,
+        epoch_steps: config.epoch_steps,
+        seed: config.seed,
+    };
+    let (embeddings, scores) = sampler.check()?;
+    let capacity = Capacity { images: dataset.len(), pairs: sampler.of_an_epoch(), embeddings, scores };
+    let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
     // Weights are checked before a folder is made for them.
     let start = Start::of(config, &plan, folder.as_ref())?;
     announce_data(&dataset, &split);
@@ -87,18 +95,26 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
     progress::watch_for_interrupts();
     if start.position.steps > 0 {
         let Position { epochs, steps, .. } = start.position;
-        say(format_args!("resumed at step {steps}, behind {epochs} whole epochs"));
+        let finished = epochs >= config.epochs || config.max_steps.is_some_and(|most| steps >= most);
+        if finished {
+            say(format_args!(
+                "the run was finished, after {steps} steps and {epochs} whole epochs; only its test is repeated"
+            ));
+        } else {
+            say(format_args!("resumed at step {steps}, after {epochs} whole epochs"));
+        }
+    }
+    if split.test.is_empty() {
+        say(format_args!("{} has no test images here: the run ends without a test", dataset.title));
     }
     let trainer = Trainer {
         executor: executor.as_mut(),
-        dataset: &dataset,
-        split: &split,
+        sampler,
         schedule: Schedule {
             epochs: config.epochs,
             max_steps: config.max_steps,
             rate: Rate { base: config.lr, decay: config.schedule, warmup: config.warmup },
             patience: config.patience,
-            seed: config.seed,
             augment: config.augment,
             checkpoint_steps: config.checkpoint_steps,
         },
@@ -107,11 +123,12 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
         log_steps: config.log_steps,
         position: start.position,
     };
-    let outcome = trainer.run(&mut Progress::new(config.epochs, Measure::of(config.batch())))?;
-    let summary = outcome.summary(executor.as_ref(), &dataset, config.seed);
+    let mut progress = Progress::of_run(config.epochs, sampler.measure, trainer.executor.plan());
+    let outcome = trainer.run(&mut progress)?;
+    let summary = outcome.summary(executor.as_ref(), &sampler);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
-    let page = page(config, &dataset, &split, &summary, &outcome)?;
+    let page = page(config, &sampler, &summary, &outcome)?;
     folder.write("report.html", page.as_bytes())?;
     announce_end(&summary, &outcome, folder.path());
     Ok(summary)
@@ -182,27 +199,17 @@ impl Start {
     }
 }
 
-/// Room for every example of an epoch, and for measuring the larger of validation and test set at once.
-pub fn capacity(config: &Config, images: usize, split: &Split) -> Capacity {
-    let evaluated = split.validation.len().max(split.test.len());
-    Capacity {
-        images,
-        pairs: Examples::of_an_epoch(split, config.batch()),
-        embeddings: evaluated,
-        scores: match config.batch() {
-            BatchLayout::Pairs => 2 * evaluated,
-            BatchLayout::Labelled => 1,
-        },
-    }
-}
-
 fn announce_data(dataset: &Dataset, split: &Split) {
     say(format_args!(
-        "{}: {} images of {}, {} classes; {} train, {} validate, {} test",
+        "{}: {} images of {}, {} classes{}; {} train, {} validate, {} test",
         dataset.name,
         dataset.len(),
         dataset.shape,
         dataset.classes.len(),
+        match dataset.alphabets.len() {
+            0 => String::new(),
+            count => format!(" in {count} alphabets"),
+        },
         split.train.len(),
         split.validation.len(),
         split.test.len()
@@ -233,8 +240,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         activation: config.activation,
         pool: config.pool,
         distance: config.distance,
-        convention: config.convention(),
-        margin: config.margin,
+        loss: config.pair_loss(),
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,
@@ -245,27 +251,18 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
 }
 
 /// The page of the run.
-fn page(
-    config: &Config,
-    dataset: &Dataset,
-    split: &Split,
-    summary: &Summary,
-    outcome: &Outcome,
-) -> Result<String, Failure> {
+fn page(config: &Config, sampler: &Sampler, summary: &Summary, outcome: &Outcome) -> Result<String, Failure> {
     let test = outcome.test.as_ref();
-    let first = Examples::training(dataset, split, config.batch(), (config.seed, 1))?;
-    let training_pairs = match &first {
-        Examples::Pairs(pairs) => pairs.as_slice(),
-        Examples::Images(_) => &[],
-    };
+    let first = sampler.training(1)?;
     Ok(report::html(&Report {
         summary,
         epochs: &outcome.epochs,
-        dataset,
-        training_pairs,
+        dataset: sampler.dataset,
+        training_pairs: first.pairs(),
         images: &first.images(),
         test_pairs: test.map_or(&[], |test| test.pairs()),
         test_scores: test.map_or(&[], |test| &test.scores),
+        tasks: test.and_then(|test| test.tasks()),
         augment: config.augment,
         projection: test.and_then(|test| test.projection.as_ref()),
         command: config.command()?,
@@ -287,18 +284,20 @@ fn announce_end(summary: &Summary, outcome: &Outcome, folder: &Path) {
         ));
     }
     if let Some(test) = &outcome.test {
-        let what = match summary.measure {
-            Measure::Pairs => "pairs",
-            Measure::Classes => "classes",
-        };
+        let error =
+            summary.test_oneshot_standard_error.map_or(String::new(), |error| format!(" ± {error:.2}"));
         say(format_args!(
-            "test {what} {:.2} % with the weights of epoch {} ({} {} in {:.2} s)",
+            "test {} {:.2}{error} % with the weights of epoch {} ({} {} in {:.2} s)",
+            summary.measure.name(),
             test.accuracy,
             summary.best_epoch,
             test.examples.len(),
             summary.measure.counted(),
             test.seconds
         ));
+        if let Some(solved) = &test.solved {
+            oneshot::warn(&solved.figures);
+        }
         if let Some(classes) = test.classes {
             say(format_args!(
                 "test classes {:.2} % by the nearest centroid, {:.2} % by the {} nearest neighbours",

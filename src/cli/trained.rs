@@ -16,7 +16,7 @@ use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::{Capacity, NORM_EPS};
 use crate::train::checkpoint::CheckpointError;
-use crate::train::{Description, Weights, checkpoint, setup};
+use crate::train::{Description, RunError, Weights, checkpoint, setup};
 
 /// Which network to use, and on what.
 #[derive(Args)]
@@ -129,13 +129,14 @@ impl Trained {
             None => arguments.describe(&path)?,
         };
         check(&description, &path)?;
+        let (loss, margin) = Loss::of(description.loss);
         let config = Config {
             model: description.model.clone(),
             adapter: arguments.adapter.clone(),
             plan: arguments.plan,
             threads: arguments.threads,
-            loss: Loss::of(description.convention),
-            margin: description.margin,
+            loss,
+            margin,
             activation: description.activation,
             pool: description.pool,
             distance: description.distance,
@@ -161,11 +162,24 @@ impl Trained {
     /// # Errors
     /// No such adapter, weights that do not fit the model, or too little memory.
     pub fn executor(&self, album: &Album, pairs: usize) -> Result<Box<dyn Executor>, Failure> {
+        self.executor_for(album, album.len(), pairs)
+    }
+
+    /// The same with room for so many embeddings at once.
+    ///
+    /// # Errors
+    /// As [`Self::executor`].
+    pub fn executor_for(
+        &self,
+        album: &Album,
+        embeddings: usize,
+        pairs: usize,
+    ) -> Result<Box<dyn Executor>, Failure> {
         let target = Target::open(&self.config.adapter)?;
         let capacity = Capacity {
             images: album.len(),
             pairs: self.config.batch_size,
-            embeddings: album.len().max(2),
+            embeddings: embeddings.max(2),
             scores: pairs,
         };
         let classes = self.description.model_options().classes;
@@ -211,6 +225,11 @@ impl Arguments {
             )));
         };
         let defaults = Config::default();
+        let loss = Config {
+            loss: self.loss.unwrap_or(defaults.loss),
+            margin: self.margin.unwrap_or(defaults.margin),
+            ..Config::default()
+        };
         Ok(Description {
             model,
             dataset: defaults.dataset,
@@ -218,8 +237,7 @@ impl Arguments {
             activation: self.activation.unwrap_or(defaults.activation),
             pool: self.pool.unwrap_or(defaults.pool),
             distance: self.distance.unwrap_or(defaults.distance),
-            convention: self.loss.unwrap_or(defaults.loss).convention(),
-            margin: self.margin.unwrap_or(defaults.margin),
+            loss: loss.pair_loss(),
             classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
@@ -231,14 +249,15 @@ impl Arguments {
 
     /// Weights that describe themselves are used as they say; a flag that says otherwise is an error.
     fn agrees_with(&self, description: Description, path: &Path) -> Result<Description, Failure> {
+        let (of_loss, of_margin) = Loss::of(description.loss);
         let told = [
             ("model", self.model.as_ref().is_none_or(|model| *model == description.model)),
             ("input", self.input.is_none_or(|input| input == description.input)),
             ("activation", self.activation.is_none_or(|kind| kind == description.activation)),
             ("pool", self.pool.is_none_or(|kind| kind == description.pool)),
             ("distance", self.distance.is_none_or(|kind| kind == description.distance)),
-            ("loss", self.loss.is_none_or(|loss| loss.convention() == description.convention)),
-            ("margin", self.margin.is_none_or(|margin| margin == description.margin)),
+            ("loss", self.loss.is_none_or(|loss| loss == of_loss)),
+            ("margin", self.margin.is_none_or(|margin| margin == of_margin)),
         ];
         match told.iter().find(|(_, agrees)| !agrees) {
             None => Ok(description),
@@ -250,7 +269,14 @@ impl Arguments {
     }
 }
 
+/// The settings of a run, which must have weights to use.
 fn run_settings(folder: &Path) -> Result<Config, Failure> {
+    if folder.is_file() {
+        return Err(Failure::Usage(format!(
+            "--run-dir {}: is a file, not the folder of a run; name its folder, or a weights file by --weights",
+            folder.display()
+        )));
+    }
     let file = folder.join("config.toml");
     if !file.is_file() {
         return Err(Failure::Usage(format!(
@@ -258,17 +284,21 @@ fn run_settings(folder: &Path) -> Result<Config, Failure> {
             folder.display()
         )));
     }
+    if !folder.join("best.safetensors").exists() {
+        return Err(Failure::Run(RunError::NoEpoch { folder: folder.to_path_buf() }));
+    }
     Config::read(&file)
 }
 
 /// Refuses a description that no run of this program could have written.
 fn check(description: &Description, path: &Path) -> Result<(), Failure> {
     let Shape { channels, height, width } = description.input;
+    let (_, margin) = Loss::of(description.loss);
     let sane = |size: usize| (1..=4096).contains(&size);
     let message = if !(sane(channels) && sane(height) && sane(width)) {
         format!("images of {}", description.input)
-    } else if !(description.margin > 0.0 && description.margin.is_finite()) {
-        format!("a margin of {}", description.margin)
+    } else if !(margin > 0.0 && margin.is_finite()) {
+        format!("a margin of {margin}")
     } else if !(0.0..=1.0).contains(&description.threshold) {
         format!("a threshold of {}", description.threshold)
     } else {

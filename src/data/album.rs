@@ -19,6 +19,12 @@ impl Album {
         Album { shape, images: Vec::new(), rows: HashMap::new() }
     }
 
+    /// An album of such images, numbered from 0.
+    pub fn of_images(shape: Shape, images: Vec<u8>) -> Self {
+        let count = (images.len() / shape.len()) as u32;
+        Album { shape, images, rows: (0..count).map(|row| (Member::Index(row), row)).collect() }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.rows.len()

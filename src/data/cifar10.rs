@@ -97,6 +97,8 @@ pub fn load(dir: &Path) -> Result<Dataset, DataError> {
         images,
         labels,
         classes: CLASSES.map(str::to_owned).to_vec(),
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
         train_images,
         warnings,
     })

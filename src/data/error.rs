@@ -14,7 +14,7 @@ pub enum DataError {
 
     /// The set comes from files and no folder was given.
     #[error(
-        "the data set {dataset} is read from files: say where they are with --data-dir DIR, or use --dataset glyphs, which needs none"
+        "the data set {dataset} is read from files: say where they are with --data-dir DIR, or use --dataset glyphs or glyph-alphabets, which need none"
     )]
     NoFolder { dataset: &'static str },
 
@@ -92,9 +92,57 @@ pub enum DataError {
     )]
     TooFewClasses { members: usize, classes: usize },
 
+    /// One-shot tasks need two characters of an alphabet.
+    #[error(
+        "the {images} images have no alphabet with two characters of {drawings} drawings each, so that no one-shot task can be drawn. Use fewer --shots, or another --split"
+    )]
+    NoTasks { images: usize, drawings: usize },
+
     /// A picture file cannot be decoded.
     #[error("{}: no picture to be read: {message}. Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file", path.display())]
     Picture { path: PathBuf, message: String },
+
+    /// An archive cannot be read, or a file in it.
+    #[error("{}: damaged ZIP archive: {message}. Fetch the file again", path.display())]
+    Archive { path: PathBuf, message: String },
+
+    /// A drawing of Omniglot, or where it lies, is not as published.
+    #[error("{}: {message}. Fetch the set again: PNG files of 105x105 in <Alphabet>/character01, character02 and so on", path.display())]
+    Drawing { path: PathBuf, message: String },
+
+    /// A file of the official one-shot test is not as published.
+    #[error("{}: {message}. Fetch all_runs.zip again", path.display())]
+    OneShotRun { path: PathBuf, message: String },
+
+    /// Images cannot be made that size.
+    #[error(
+        "--image-size {size}: cannot make {images} images that size; choose 1 to {}, at which they have at most {} bytes",
+        super::resize::SIZE_LIMIT,
+        super::resize::LIMIT
+    )]
+    ImageSize { size: usize, images: usize },
+
+    /// Alphabets are asked for where there are none.
+    #[error(
+        "{wanted}: the classes of this data set belong to no alphabet; choose another way, or a set that has alphabets: glyph-alphabets, omniglot"
+    )]
+    NoAlphabets { wanted: &'static str },
+
+    /// A fifth of so few groups is none.
+    #[error(
+        "--split {by}: the training images are of {found} {by}, and a fifth of them is to validate; use a set with 5 or more, or --split images"
+    )]
+    TooFewGroups { by: &'static str, found: usize },
+
+    /// Images that turning would change the shape of.
+    #[error(
+        "--rotations: images of {shape} are not square, so that their turned copies have another shape; add --image-size N"
+    )]
+    NotSquare { shape: super::Shape },
+
+    /// Pairs cannot be drawn this way.
+    #[error("--sampling {sampling}: {message}")]
+    Sampling { sampling: String, message: String },
 
     /// A list of pairs is no such list.
     #[error("{}, line {line}: {message}. Write `a,b` or `a,b,same`: numbers of test images or paths of pictures, and 1 or 0", path.display())]

@@ -22,6 +22,8 @@ use super::{Dataset, Random, Shape, Stream};
 
 /// The name that people write.
 pub const TITLE: &str = "Glyphs";
+/// The same, of the set of whole alphabets.
+pub const ALPHABETS_TITLE: &str = "Glyph alphabets";
 
 /// Height and width of an image, in pixels.
 pub const SIZE: usize = 28;
@@ -57,28 +59,85 @@ pub fn generate(glyphs: &Glyphs, seed: u64) -> Dataset {
     let characters = alphabets(glyphs, seed);
     let classes = characters.len();
     let per_class = glyphs.train_per_class + glyphs.test_per_class;
-    let mut images = vec![0; classes * per_class * SIZE * SIZE];
-    images.par_chunks_exact_mut(SIZE * SIZE).enumerate().for_each(|(image, pixels)| {
-        let (class, index) = (image % classes, image / classes);
-        let mut random = Random::new(seed, Stream::GlyphImages, class as u64, index as u64);
-        draw(&characters[class], &mut random, pixels);
-    });
     Dataset {
         name: super::Source::Glyphs.name().to_owned(),
         title: TITLE.to_owned(),
         shape: Shape { channels: 1, height: SIZE, width: SIZE },
-        images,
+        images: drawings(&characters, seed, per_class, |image| (image % classes, image / classes)),
         labels: (0..classes * per_class).map(|image| (image % classes) as u32).collect(),
-        classes: (0..classes)
-            .map(|class| {
-                let alphabet = class / glyphs.classes_per_alphabet + 1;
-                let character = class % glyphs.classes_per_alphabet + 1;
-                format!("alphabet{alphabet}/character{character:02}")
-            })
-            .collect(),
+        classes: (0..classes).map(|class| name(class, glyphs.classes_per_alphabet, 1)).collect(),
+        // Characters of the test are those of training: alphabets part nothing.
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
         train_images: classes * glyphs.train_per_class,
         warnings: Vec::new(),
     }
+}
+
+/// How many alphabets to make, for one-shot learning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlyphAlphabets {
+    /// Alphabets to learn from.
+    pub train: usize,
+    /// Alphabets to test on, none of whose characters are learnt.
+    pub test: usize,
+    /// Characters in each alphabet; each character is a class.
+    pub classes_per_alphabet: usize,
+    /// Drawings of each character.
+    pub drawings: usize,
+}
+
+impl Default for GlyphAlphabets {
+    /// 2,880 + 960 images, parted and ordered as Omniglot's.
+    fn default() -> Self {
+        Self { train: 12, test: 4, classes_per_alphabet: 12, drawings: 20 }
+    }
+}
+
+/// Makes alphabets as [`generate`] does, but with all drawings of a character one after another, and whole
+/// alphabets for the test.
+#[must_use]
+pub fn generate_alphabets(set: &GlyphAlphabets, seed: u64) -> Dataset {
+    let &GlyphAlphabets { train, test, classes_per_alphabet, drawings: each } = set;
+    let glyphs =
+        Glyphs { alphabets: train + test, classes_per_alphabet, train_per_class: each, test_per_class: 0 };
+    let characters = alphabets(&glyphs, seed);
+    let classes = characters.len();
+    Dataset {
+        name: super::Source::GlyphAlphabets.name().to_owned(),
+        title: ALPHABETS_TITLE.to_owned(),
+        shape: Shape { channels: 1, height: SIZE, width: SIZE },
+        images: drawings(&characters, seed, each, |image| (image / each, image % each)),
+        labels: (0..classes * each).map(|image| (image / each) as u32).collect(),
+        // With leading zeros, so that sorted names stay in this order.
+        classes: (0..classes).map(|class| name(class, classes_per_alphabet, 2)).collect(),
+        alphabets: (1..=train + test).map(|alphabet| format!("alphabet{alphabet:02}")).collect(),
+        alphabet_of: (0..classes).map(|class| (class / classes_per_alphabet) as u32).collect(),
+        train_images: train * classes_per_alphabet * each,
+        warnings: Vec::new(),
+    }
+}
+
+fn name(class: usize, classes_per_alphabet: usize, digits: usize) -> String {
+    let alphabet = class / classes_per_alphabet + 1;
+    let character = class % classes_per_alphabet + 1;
+    format!("alphabet{alphabet:0digits$}/character{character:02}")
+}
+
+/// So many images of each character; `place` has the class of an image and its number within the class.
+fn drawings(
+    characters: &[Character],
+    seed: u64,
+    each: usize,
+    place: impl Fn(usize) -> (usize, usize) + Sync,
+) -> Vec<u8> {
+    let mut images = vec![0; characters.len() * each * SIZE * SIZE];
+    images.par_chunks_exact_mut(SIZE * SIZE).enumerate().for_each(|(image, pixels)| {
+        let (class, index) = place(image);
+        let mut random = Random::new(seed, Stream::GlyphImages, class as u64, index as u64);
+        draw(&characters[class], &mut random, pixels);
+    });
+    images
 }
 
 /// Draws a character anew into an image that is all 0.

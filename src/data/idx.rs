@@ -114,6 +114,8 @@ pub fn load(set: &IdxSet, dir: &Path) -> Result<Dataset, DataError> {
         images: train.images,
         labels: train.labels,
         classes: set.classes.map(str::to_owned).to_vec(),
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
         train_images: train_count,
         warnings,
     })

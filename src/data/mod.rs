@@ -7,11 +7,15 @@
 //! | [`cifar10`] | CIFAR-10: its binary version, plain or gzipped |
 //! | [`content`] | one file, plain or gzipped, hashed as it is read |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
-//! | [`glyphs`] | the built-in set, made from the seed: nothing to download |
+//! | [`glyphs`] | the built-in sets, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
 //! | [`labelled`] | the images of an epoch, each with its class |
 //! | [`pair_list`] | pairs that a user lists in a CSV file |
+//! | [`omniglot`] | Omniglot and its official one-shot runs: folders or ZIP archives |
 //! | [`picture`] | picture files of any common format and size |
+//! | [`resize`] | images of another size |
+//! | [`rotations`] | turned copies as further classes |
+//! | [`sampling`] | the pairs of an epoch of so many steps: by alphabets, in episodes, by classes |
 //! | [`mod@split`] | which images train, validate and test |
 //! | [`pairs`] | the balanced pairs of an epoch |
 //! | [`random`] | where everything random comes from |
@@ -31,10 +35,14 @@ pub mod error;
 pub mod glyphs;
 pub mod idx;
 pub mod labelled;
+pub mod omniglot;
 pub mod pair_list;
 pub mod pairs;
 pub mod picture;
 pub mod random;
+pub mod resize;
+pub mod rotations;
+pub mod sampling;
 pub mod search;
 pub mod split;
 
@@ -45,10 +53,11 @@ use std::str::FromStr;
 pub use album::Album;
 pub use augment::Augmentation;
 pub use error::DataError;
-pub use glyphs::Glyphs;
+pub use glyphs::{GlyphAlphabets, Glyphs};
 pub use pairs::Pair;
 pub use random::{Random, Stream};
-pub use split::{Split, split};
+pub use sampling::{Pool, Sampling, Steps};
+pub use split::{Split, SplitBy, split, split_by};
 
 /// Size of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -106,7 +115,12 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// Class names by label.
     pub classes: Vec<String>,
-    /// The first `train_images` images are for training and validation, the rest are the test set.
+    /// Alphabets' names; none where classes belong to no alphabet.
+    pub alphabets: Vec<String>,
+    /// The alphabet of each class, an index into `alphabets`; none where there are none.
+    pub alphabet_of: Vec<u32>,
+    /// The first `train_images` images are for training and validation, the rest are the test set; behind it stand
+    /// the copies that [`rotations`] makes.
     pub train_images: usize,
     /// What a user should know about this data, a sentence each, such as a checksum of another set.
     pub warnings: Vec<String>,
@@ -145,26 +159,39 @@ impl Dataset {
 pub enum Source {
     /// Made by the program from the seed.
     Glyphs,
+    /// Made by the program from the seed: alphabets to learn from and others to test on, as Omniglot has them.
+    GlyphAlphabets,
     /// Handwritten digits, from four IDX files.
     Mnist,
     /// Pictures of clothes, from four IDX files.
     FashionMnist,
     /// Small photographs, from six files of its binary version.
     Cifar10,
+    /// Handwritten characters of 50 alphabets, from two folders or archives.
+    Omniglot,
 }
 
 impl Source {
     /// Every known set, in the order in which they are listed to users.
-    pub const ALL: [Source; 4] = [Source::Glyphs, Source::Mnist, Source::FashionMnist, Source::Cifar10];
+    pub const ALL: [Source; 6] = [
+        Source::Glyphs,
+        Source::GlyphAlphabets,
+        Source::Mnist,
+        Source::FashionMnist,
+        Source::Cifar10,
+        Source::Omniglot,
+    ];
 
     /// The name that users write.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Source::Glyphs => "glyphs",
+            Source::GlyphAlphabets => "glyph-alphabets",
             Source::Mnist => "mnist",
             Source::FashionMnist => "fashion-mnist",
             Source::Cifar10 => "cifar10",
+            Source::Omniglot => omniglot::NAME,
         }
     }
 
@@ -173,9 +200,11 @@ impl Source {
     pub fn title(self) -> &'static str {
         match self {
             Source::Glyphs => glyphs::TITLE,
+            Source::GlyphAlphabets => glyphs::ALPHABETS_TITLE,
             Source::Mnist => idx::MNIST.title,
             Source::FashionMnist => idx::FASHION_MNIST.title,
             Source::Cifar10 => cifar10::TITLE,
+            Source::Omniglot => omniglot::TITLE,
         }
     }
 
@@ -186,21 +215,26 @@ impl Source {
         let grey = Shape { channels: 1, height: 28, width: 28 };
         match self {
             Source::Glyphs => (grey, 12_000, 2_000),
+            Source::GlyphAlphabets => (grey, 2_880, 960),
             Source::Mnist | Source::FashionMnist => (grey, 60_000, 10_000),
             Source::Cifar10 => (cifar10::SHAPE, 50_000, 10_000),
+            Source::Omniglot => (omniglot::SHAPE, 19_280, 13_180),
         }
     }
 
-    /// The files of the set in a folder; none for a set that is made.
+    /// The files of the set in a folder, or folders of such; none for a set that is made.
     ///
     /// # Errors
     /// [`DataError::NotFound`]
     pub fn files(self, dir: &Path) -> Result<Vec<PathBuf>, DataError> {
         match self {
-            Source::Glyphs => Ok(Vec::new()),
+            Source::Glyphs | Source::GlyphAlphabets => Ok(Vec::new()),
             Source::Mnist => idx::find(&idx::MNIST, dir).map(Vec::from),
             Source::FashionMnist => idx::find(&idx::FASHION_MNIST, dir).map(Vec::from),
             Source::Cifar10 => cifar10::find(dir).map(Vec::from),
+            Source::Omniglot => omniglot::find(dir).map(|(background, evaluation)| {
+                [vec![background], evaluation.into_iter().collect()].concat()
+            }),
         }
     }
 }
@@ -223,7 +257,7 @@ impl FromStr for Source {
 
 /// Loads, or makes, the set called `name`.
 ///
-/// `dir` is where sets from files are looked for (see [`idx::load`], [`cifar10::load`]); `seed` shapes the sets that
+/// `dir` is where sets from files are looked for (see [`idx::load`], [`cifar10::load`], [`omniglot::load`]); `seed` shapes the sets that
 /// are made. Each ignores what it does not need.
 ///
 /// # Errors
@@ -231,14 +265,14 @@ impl FromStr for Source {
 /// An unknown name, no folder for a set that needs one, and whatever is wrong with its files.
 pub fn load(name: &str, dir: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
     let source: Source = name.parse()?;
-    if source == Source::Glyphs {
-        return Ok(glyphs::generate(&Glyphs::default(), seed));
-    }
-    let dir = dir.ok_or(DataError::NoFolder { dataset: source.name() })?;
+    let dir = || dir.ok_or(DataError::NoFolder { dataset: source.name() });
     match source {
-        Source::Cifar10 => cifar10::load(dir),
-        Source::FashionMnist => idx::load(&idx::FASHION_MNIST, dir),
-        Source::Mnist | Source::Glyphs => idx::load(&idx::MNIST, dir),
+        Source::Glyphs => Ok(glyphs::generate(&Glyphs::default(), seed)),
+        Source::GlyphAlphabets => Ok(glyphs::generate_alphabets(&GlyphAlphabets::default(), seed)),
+        Source::Cifar10 => cifar10::load(dir()?),
+        Source::Omniglot => omniglot::load(dir()?),
+        Source::FashionMnist => idx::load(&idx::FASHION_MNIST, dir()?),
+        Source::Mnist => idx::load(&idx::MNIST, dir()?),
     }
 }
 
@@ -286,6 +320,8 @@ mod tests {
             images: vec![1, 2, 3, 4, 5, 6],
             labels: vec![0, 1, 0],
             classes: vec!["a".into(), "b".into()],
+            alphabets: Vec::new(),
+            alphabet_of: Vec::new(),
             train_images: 2,
             warnings: Vec::new(),
         };

@@ -81,15 +81,15 @@ pub fn test(labels: &[u32], split: &Split, seed: u64) -> Result<Vec<Pair>, DataE
 }
 
 /// The members by class, for the classes that have any.
-struct Groups {
+pub(super) struct Groups {
     /// Images of each class present, in the order of `members`; classes by rising label.
-    images: Vec<Vec<u32>>,
+    pub(super) images: Vec<Vec<u32>>,
     /// For each member, its group and its place in that group.
     places: Vec<(usize, usize)>,
 }
 
 impl Groups {
-    fn of(labels: &[u32], members: &[u32]) -> Result<Self, DataError> {
+    pub(super) fn of(labels: &[u32], members: &[u32]) -> Result<Self, DataError> {
         let mut classes = Vec::with_capacity(members.len());
         for (position, &image) in members.iter().enumerate() {
             classes.push(*labels.get(image as usize).ok_or(DataError::NoSuchImage {
@@ -122,7 +122,7 @@ impl Groups {
 }
 
 /// Uniform in 0..count without `except`; `count` is at least 2.
-fn pick_except(random: &mut Random, count: usize, except: usize) -> usize {
+pub(super) fn pick_except(random: &mut Random, count: usize, except: usize) -> usize {
     // Counts are of u32 images, so they fit.
     let pick = random.below(count as u32 - 1) as usize;
     if pick < except { pick } else { pick + 1 }

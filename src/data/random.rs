@@ -39,6 +39,18 @@ pub enum Stream {
     Parity = 12,
     /// Order of the training images of a classifier; coordinates (epoch, 0).
     ImageOrder = 20,
+    /// One-shot tasks of validation; coordinates (alphabet, task).
+    ValidationTasks = 40,
+    /// One-shot tasks of the test; coordinates (alphabet, task).
+    TestTasks = 41,
+    /// Which classes or alphabets validate.
+    SplitGroups = 30,
+    /// Batches of one alphabet; coordinates (epoch, step).
+    AlphabetBatches = 31,
+    /// Batches of episodes; coordinates (epoch, step).
+    EpisodeBatches = 32,
+    /// Batches of several images a class; coordinates (epoch, step).
+    ClassBatches = 33,
 }
 
 /// A generator of random words and what is made of them.

@@ -1,12 +1,22 @@
 //! Looks for the files of a set.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::DataError;
 
+/// The first of some names that a folder has; a name that ends in `/` is a folder's.
+pub fn first(place: &Path, names: &[String]) -> Option<PathBuf> {
+    let there = |name: &String, path: &Path| if name.ends_with('/') { path.is_dir() } else { path.is_file() };
+    names
+        .iter()
+        .map(|name| (name, place.join(name)))
+        .find(|(name, path)| there(name, path))
+        .map(|(_, path)| path)
+}
+
 /// The first of some places that has all files of a set; `names` has the names that each file may
-/// have, the preferred one first.
+/// have, the preferred one first, as for [`first`].
 ///
 /// # Errors
 /// [`DataError::NotFound`], with what each place lacks.
@@ -17,9 +27,7 @@ pub fn find<const N: usize>(
 ) -> Result<[PathBuf; N], DataError> {
     let (mut searched, mut incomplete) = (String::new(), false);
     for place in places {
-        let paths = names
-            .each_ref()
-            .map(|names| names.iter().map(|name| place.join(name)).find(|path| path.is_file()));
+        let paths = names.each_ref().map(|names| first(place, names));
         let missing: Vec<&str> = paths
             .iter()
             .zip(names)

@@ -2,7 +2,7 @@
 
 use super::Score;
 use crate::data::Pair;
-use crate::ops::contrastive::Convention;
+use crate::plan::PairLoss;
 
 /// What a network's scores of many pairs are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,25 +15,15 @@ pub struct PairMetrics {
 }
 
 /// Accuracy at a threshold, and loss, of scored pairs.
-pub fn metrics(
-    pairs: &[Pair],
-    scores: &[Score],
-    convention: Convention,
-    margin: f32,
-    threshold: f64,
-) -> PairMetrics {
+pub fn metrics(pairs: &[Pair], scores: &[Score], loss: PairLoss, threshold: f64) -> PairMetrics {
     let mut hits = 0usize;
-    let mut loss = 0.0;
+    let mut sum = 0.0;
     for (pair, score) in pairs.iter().zip(scores) {
         hits += usize::from((f64::from(score.similarity) > threshold) == pair.same);
-        let value = match convention {
-            Convention::Similarity => score.similarity,
-            Convention::Distance => score.distance,
-        };
-        loss += convention.loss(f64::from(value), f64::from(margin), pair.same);
+        sum += loss.of_pair(f64::from(score.distance), f64::from(score.similarity), pair.same);
     }
     let count = pairs.len().max(1) as f64;
-    PairMetrics { pairs: pairs.len(), accuracy: 100.0 * hits as f64 / count, loss: loss / count }
+    PairMetrics { pairs: pairs.len(), accuracy: 100.0 * hits as f64 / count, loss: sum / count }
 }
 
 /// The similarity above which pairs are told apart best: of all that do it equally well the one
@@ -75,7 +65,7 @@ mod tests {
 
     fn accuracy(values: &[(f32, bool)], threshold: f64) -> f64 {
         let (pairs, scores) = scored(values);
-        metrics(&pairs, &scores, Convention::Similarity, 1.0, threshold).accuracy
+        metrics(&pairs, &scores, PairLoss::default(), threshold).accuracy
     }
 
     #[test]

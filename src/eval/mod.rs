@@ -9,6 +9,7 @@
 //! | [`embeddings`] | where images lie |
 //! | [`classify`] | what a classifier names |
 //! | [`classes`] | class accuracy of embeddings: nearest centroid, nearest neighbours |
+//! | [`oneshot`] | one-shot tasks: which of several classes, told by one drawing of each |
 //! | [`pca`] | embeddings in two dimensions, to look at |
 //!
 //! Formulas and sources are in `docs/metrics.md`.
@@ -17,6 +18,7 @@ pub mod classes;
 pub mod classify;
 pub mod embeddings;
 pub mod metrics;
+pub mod oneshot;
 pub mod pca;
 pub mod roc;
 pub mod score;
@@ -25,6 +27,7 @@ pub use classes::ClassMetrics;
 pub use classify::{Classification, classify_watched};
 pub use embeddings::Embeddings;
 pub use metrics::{PairMetrics, best_threshold, metrics};
+pub use oneshot::{OneShot, Tasks};
 pub use pca::Projection;
 pub use roc::Roc;
 pub use score::{Score, score, score_watched};

@@ -72,11 +72,11 @@ pub fn score_watched(
         executor.run(Phase::Score, &batches(count, batch), &mut |_| true)?;
         let distances = executor.read_front("distances", count)?;
         let plan = executor.plan();
-        let (has_head, margin) = (plan.has_head, plan.options.margin);
-        let similarities = if has_head {
+        let loss = plan.options.loss;
+        let similarities = if plan.has_head {
             executor.read_front("similarities", count)?
         } else {
-            distances.iter().map(|&d| without_head(d, margin)).collect()
+            distances.iter().map(|&distance| loss.similarity(distance)).collect()
         };
         let pair = |(distance, similarity)| Score { distance, similarity };
         scores.extend(distances.into_iter().zip(similarities).map(pair));
@@ -109,10 +109,4 @@ fn batches(count: usize, batch: usize) -> Vec<Slot> {
         .step_by(batch)
         .map(|first| Slot { first: first as u32, count: batch.min(count - first) as u32, ..Slot::default() })
         .collect()
-}
-
-/// A similarity for networks whose loss sees the distance itself: `2^(-2 d / margin)`, which falls
-/// from 1 and passes one half at half the margin, where that loss tells pairs apart.
-fn without_head(distance: f32, margin: f32) -> f32 {
-    (-2.0 * distance / margin).exp2()
 }

@@ -3,11 +3,14 @@
 pub mod lenet5;
 pub mod resnet;
 pub mod sn_lenet5;
+pub mod start;
 
 use crate::data::Shape;
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+
+pub use start::Start;
 
 /// One layer of the subnet that both branches share.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,11 +69,17 @@ pub enum LayerKind {
 
 /// How two embeddings become one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
-    pub distance: DistanceKind,
-    /// Batch norm over the distance, then a learned affine map and a sigmoid. Without it the
+pub enum Comparison {
+    /// A distance. With a head, batch norm over it, then a learned affine map and a sigmoid. Without one the
     /// distance itself is what the loss sees.
-    pub head: bool,
+    Distance { kind: DistanceKind, head: bool },
+}
+
+impl Comparison {
+    /// Whether a head stands behind the distance.
+    pub fn has_head(self) -> bool {
+        matches!(self, Comparison::Distance { head: true, .. })
+    }
 }
 
 /// A siamese network: one subnet for both images, then a comparison.
@@ -80,6 +89,7 @@ pub struct Network {
     pub input: Shape,
     pub layers: Vec<Layer>,
     pub comparison: Comparison,
+    pub start: Start,
 }
 
 /// Choices that a user may make about a network.
@@ -98,7 +108,7 @@ impl Default for ModelOptions {
         ModelOptions {
             activation: ActivationKind::Relu,
             pool: PoolKind::Max,
-            comparison: Comparison { distance: DistanceKind::Euclidean, head: true },
+            comparison: Comparison::Distance { kind: DistanceKind::Euclidean, head: true },
             classes: 10,
         }
     }
@@ -150,7 +160,7 @@ impl Network {
     /// so what a head would see is missing.
     fn classifier(mut self, name: &str, layer: &str, options: &ModelOptions) -> Network {
         self.layers.push(Layer::new(layer, LayerKind::Dense { outputs: options.classes }));
-        self.comparison.head = false;
+        self.comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: false };
         Network { name: name.into(), ..self }
     }
 }

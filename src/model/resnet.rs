@@ -1,6 +1,6 @@
 //! Residual networks (He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2016).
 
-use super::{Layer, LayerKind, ModelError, ModelOptions, Network};
+use super::{Layer, LayerKind, ModelError, ModelOptions, Network, Start};
 use crate::data::Shape;
 
 /// PyTorch's.
@@ -71,7 +71,7 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions, residual: &Resi
     if residual.features > 0 {
         layers.push(Layer::new("fc", LayerKind::Dense { outputs: residual.features }));
     }
-    Network { name: name.into(), input, layers, comparison: options.comparison }
+    Network { name: name.into(), input, layers, comparison: options.comparison, start: Start::PyTorch }
 }
 
 /// Padded so that only the stride changes the image's size.

@@ -1,6 +1,6 @@
 //! SN-LeNet-5, from "Advancements in Image Recognition: A Siamese Network Approach", section 3.
 
-use super::{Layer, LayerKind, ModelError, ModelOptions, Network};
+use super::{Layer, LayerKind, ModelError, ModelOptions, Network, Start};
 use crate::data::Shape;
 
 /// LeNet-5 down to its 84 features. Images of 28x28 are padded to the 32x32 that LeNet-5 was made
@@ -31,5 +31,6 @@ pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelErr
             Layer::new("act4", activation),
         ],
         comparison: options.comparison,
+        start: Start::PyTorch,
     })
 }

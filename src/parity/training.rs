@@ -19,10 +19,10 @@ use crate::model::resnet::{self, Residual};
 use crate::model::{self, ModelError, ModelOptions, Network};
 use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
-use crate::ops::contrastive::Convention;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::{
-    self, AdamOptions, BatchLayout, Capacity, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, Slot,
+    self, AdamOptions, BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, Plan, PlanKind, PlanOptions,
+    Slot,
 };
 use crate::train::{epoch, setup};
 
@@ -127,8 +127,7 @@ impl Material {
             kind,
             batch: BatchLayout::Pairs,
             batch_size,
-            convention: Convention::Similarity,
-            margin: 1.0,
+            loss: PairLoss::default(),
             optimizer: OptimizerOptions::Adam(AdamOptions { eps, ..AdamOptions::default() }),
             augment: false,
             capacity: Capacity {

@@ -97,13 +97,13 @@ impl Builder<'_> {
         if options.batch_size == 0 {
             return Err(PlanError::Batch { pairs: 0, why: "there is nothing to train on" });
         }
-        if network.comparison.head && options.batch_size < 2 {
+        if network.comparison.has_head() && options.batch_size < 2 {
             let why = "the head's norm over the batch needs at least 2";
             return Err(PlanError::Batch { pairs: options.batch_size, why });
         }
         let output = self.add_stages(network)?;
         let features = output.len();
-        if network.comparison.head {
+        if network.comparison.has_head() {
             for (name, start, trainable) in [
                 ("head.norm.weight", 1.0, true),
                 ("head.norm.bias", 0.0, true),
@@ -168,7 +168,7 @@ impl Builder<'_> {
             options: *options,
             input: network.input,
             features,
-            has_head: network.comparison.head,
+            has_head: network.comparison.has_head(),
             parameters: std::mem::take(&mut self.parameters),
             buffers: std::mem::take(&mut self.buffers),
             tensors: std::mem::take(&mut self.tensors),

@@ -6,8 +6,8 @@
 use super::build::{Builder, Fixed, Steps};
 use super::phases::{NORM_EPS, NORM_MOMENTUM, SQUARED_FLOOR};
 use super::subnet::Stage;
-use super::{BatchLayout, OptimizerOptions, PlanError};
-use crate::model::{LayerKind, Network};
+use super::{BatchLayout, OptimizerOptions, PairLoss, PlanError};
+use crate::model::{Comparison, LayerKind, Network};
 use crate::ops::objective::{HeadViews, Objective};
 use crate::ops::rows::Rows;
 use crate::ops::trunk::{BackwardViews, Trunk, UpdateViews};
@@ -79,17 +79,19 @@ impl Builder<'_> {
     }
 
     fn objective(&self, network: &Network, fixed: &Fixed, embedded: View, compared: View) -> Step {
+        let Comparison::Distance { kind: distance, head } = network.comparison;
+        let PairLoss::Contrastive { convention, margin } = self.options.loss;
         let objective = Objective {
             pairs: self.options.batch_size as u32,
             features: (embedded.len / self.options.batch_size / 2) as u32,
-            distance: network.comparison.distance,
+            distance,
             squared_floor: SQUARED_FLOOR,
-            margin: self.options.margin,
-            convention: self.options.convention,
+            margin,
+            convention,
             eps: NORM_EPS,
             momentum: NORM_MOMENTUM,
         };
-        if !network.comparison.head {
+        if !head {
             return objective.without_head(embedded, fixed.train_labels, fixed.history, compared);
         }
         let scalars = |first: &str, count, buffer| {
@@ -136,6 +138,7 @@ impl Builder<'_> {
             OptimizerOptions::Adam(adam) if adam.weight_decay == 0.0 => adam,
             _ => return Err(unfusable("the optimizer", "it has Adam without weight decay".into())),
         };
+        let Comparison::Distance { kind: distance, head } = network.comparison;
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
             branches: 2,
@@ -154,10 +157,10 @@ impl Builder<'_> {
             splits2: 0,
             hidden: hidden as u32,
             features: features as u32,
-            scalars: if network.comparison.head { 4 } else { 0 },
+            scalars: if head { 4 } else { 0 },
             activation,
             pool,
-            distance: network.comparison.distance,
+            distance,
             squared_floor: SQUARED_FLOOR,
             beta1: adam.beta1 as f32,
             rest1: (1.0 - adam.beta1) as f32,

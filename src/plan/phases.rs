@@ -2,9 +2,9 @@
 
 use super::build::{Builder, Fixed, Steps};
 use super::subnet::Statistics;
-use super::{OptimizerOptions, PlanError};
+use super::{OptimizerOptions, PairLoss, PlanError};
 use crate::data::Shape;
-use crate::model::Network;
+use crate::model::{Comparison, Network};
 use crate::ops::adam::{Adam, AdamViews};
 use crate::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use crate::ops::contrastive::Contrastive;
@@ -147,13 +147,10 @@ impl Builder<'_> {
         distances: View,
     ) -> View {
         let pairs = self.options.batch_size;
-        let loss = Contrastive {
-            pairs: pairs as u32,
-            margin: self.options.margin,
-            convention: self.options.convention,
-        };
+        let PairLoss::Contrastive { convention, margin } = self.options.loss;
+        let loss = Contrastive { pairs: pairs as u32, margin, convention };
         let ddistances = self.temporary(Layout::Plain, 1, pairs);
-        if !network.comparison.head {
+        if !network.comparison.has_head() {
             steps.add(
                 "loss",
                 vec![
@@ -294,7 +291,7 @@ impl Builder<'_> {
                 scalar.store(distances, fixed.distances),
             ],
         );
-        if network.comparison.head {
+        if network.comparison.has_head() {
             let normed = self.temporary(Layout::Plain, 1, pairs);
             let views = self.head_norm_views(fixed, self.head_running(fixed));
             let similarities = self.temporary(Layout::Plain, 1, pairs);
@@ -317,11 +314,12 @@ fn norm(pairs: usize) -> BatchNorm {
 }
 
 fn distance(network: &Network, pairs: usize, features: usize, first: usize) -> Distance {
+    let Comparison::Distance { kind, .. } = network.comparison;
     Distance {
         pairs: pairs as u32,
         features: features as u32,
         first: first as u32,
-        kind: network.comparison.distance,
+        kind,
         squared_floor: SQUARED_FLOOR,
         accumulate: false,
     }

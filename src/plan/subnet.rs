@@ -4,6 +4,7 @@
 //! pieces. All of them pass a stage before the next one begins, so that a norm sees the whole batch.
 
 use super::build::{Builder, Fixed, Steps};
+use super::initial::initial;
 use super::{Initial, Parameter, PlanError};
 use crate::data::Shape;
 use crate::model::{Layer, LayerKind, Network};
@@ -70,7 +71,6 @@ impl Builder<'_> {
                 return Err(misfit(format!("what it adds is {:?}", shapes[1])));
             }
             let mut parameters = Vec::new();
-            let uniform = |fan_in: usize| Initial::Uniform { bound: 1.0 / (fan_in as f32).sqrt() };
             let output = match layer.kind {
                 LayerKind::Conv2d { out_channels, kernel, stride, padding, bias } => {
                     if input.height + 2 * padding < kernel
@@ -82,9 +82,10 @@ impl Builder<'_> {
                     }
                     let conv = conv2d(input, layer.kind, 1);
                     let [weight, of_bias] = conv.parameter_shapes();
-                    parameters.push(("weight", weight, uniform(conv.filter_len()), true));
+                    let [start, bias_start] = initial(network.start, &weight);
+                    parameters.push(("weight", weight, start, true));
                     if bias {
-                        parameters.push(("bias", of_bias, uniform(conv.filter_len()), true));
+                        parameters.push(("bias", of_bias, bias_start, true));
                     }
                     Shape { channels: out_channels, height: conv.out_height(), width: conv.out_width() }
                 }
@@ -118,8 +119,9 @@ impl Builder<'_> {
                 LayerKind::Activation(_) | LayerKind::Add => input,
                 LayerKind::Dense { outputs } => {
                     let [weight, bias] = dense(1, input.len(), outputs).parameter_shapes();
-                    parameters.push(("weight", weight, uniform(input.len()), true));
-                    parameters.push(("bias", bias, uniform(input.len()), true));
+                    let [start, bias_start] = initial(network.start, &weight);
+                    parameters.push(("weight", weight, start, true));
+                    parameters.push(("bias", bias, bias_start, true));
                     Shape { channels: outputs, height: 1, width: 1 }
                 }
             };

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{Comparison, LayerKind, ModelOptions, Network, network};
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
-use crate::ops::{Access, Constant, contrastive::Convention};
+use crate::ops::{Access, Constant};
 use crate::plan::optimizer::Family;
 
 const SPLITTABLE: [PlanKind; 2] = [PlanKind::Unfused, PlanKind::Blocked];
@@ -16,8 +16,7 @@ fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout
         kind,
         batch: BatchLayout::Pairs,
         batch_size,
-        convention: Convention::Similarity,
-        margin: 1.0,
+        loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
@@ -91,7 +90,7 @@ fn what_cannot_fit_is_refused() {
 
 #[test]
 fn a_fused_step_takes_four_launches_whatever_the_options() {
-    let l1 = Comparison { distance: DistanceKind::L1, head: false };
+    let l1 = Comparison::Distance { kind: DistanceKind::L1, head: false };
     let other = ModelOptions { activation: ActivationKind::Tanh, comparison: l1, ..ModelOptions::default() };
     for (channels, side, model, batch_size) in [
         (1, 28, ModelOptions::default(), 64),

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::{Report, number};
-use crate::train::EpochMetrics;
+use crate::train::{EpochMetrics, Measure};
 
 pub(super) const WIDTH: f64 = 420.0;
 pub(super) const HEIGHT: f64 = 270.0;
@@ -40,34 +40,47 @@ pub fn section(report: &Report) -> Markup {
         values,
         best: best.map(|best| best.epoch),
     };
-    let (train, val) = (of(|metrics| metrics.train_loss), of(|metrics| metrics.val_loss));
-    let (_, highest) = range(train.iter().chain(&val).copied());
     // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
-    let highest = if highest > 0.0 { highest } else { 1.0 };
-    let loss = chart(
-        "Loss",
-        if report.compares() { "mean over pairs" } else { "mean over images" },
-        train,
-        val,
-        Axis::around(0.0, highest),
-    );
-    let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
-    let (low, high) = range(train.iter().chain(&val).copied());
+    let loss = |name, unit, training: Vec<f64>, validation: Vec<f64>| {
+        let (_, highest) = range(training.iter().chain(&validation).copied());
+        let highest = if highest > 0.0 { highest } else { 1.0 };
+        chart(name, unit, training, validation, Axis::around(0.0, highest))
+    };
     // Less than a point between the edges would make mountains of nothing.
-    let low = low.min(high - 1.0).max(0.0);
-    let accuracy = chart(
-        "Accuracy",
-        if report.compares() { "% of pairs" } else { "% of images" },
-        train,
-        val,
-        Axis::around(low, high),
-    );
+    let accuracy = |name, unit, training: Vec<f64>, validation: Vec<f64>| {
+        let (low, high) = range(training.iter().chain(&validation).copied());
+        chart(name, unit, training, validation, Axis::around(low.min(high - 1.0).max(0.0), high))
+    };
+    let (train_loss, val_loss) = (of(|metrics| metrics.train_loss), of(|metrics| metrics.val_loss));
+    let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
+    let measure = report.summary.measure;
+    let (accuracies, losses) = match measure {
+        // Pairs and tasks are different measures, and never share axes.
+        Measure::Tasks => (
+            vec![
+                accuracy("One-shot accuracy", "% of tasks", vec![], val),
+                accuracy("Training accuracy", "% of pairs", train, vec![]),
+            ],
+            vec![
+                loss("Loss of tasks", "mean over tasks", vec![], val_loss),
+                loss("Training loss", "mean over pairs", train_loss, vec![]),
+            ],
+        ),
+        Measure::Pairs => (
+            vec![accuracy("Accuracy", "% of pairs", train, val)],
+            vec![loss("Loss", "mean over pairs", train_loss, val_loss)],
+        ),
+        Measure::Classes => (
+            vec![accuracy("Accuracy", "% of images", train, val)],
+            vec![loss("Loss", "mean over images", train_loss, val_loss)],
+        ),
+    };
     html! {
         section {
             h2 { "Learning" }
             div.columns {
-                (loss.figure(|value| format!("{value:.4}")))
-                (accuracy.figure(number::percent))
+                @for chart in &losses { (chart.figure(|value| format!("{value:.4}"))) }
+                @for chart in &accuracies { (chart.figure(number::percent)) }
             }
             @if best.is_some() {
                 p.caption {
@@ -103,14 +116,16 @@ pub(super) struct Chart {
 
 impl Chart {
     fn figure(&self, text: fn(f64) -> String) -> Markup {
-        let id = self.name.to_lowercase();
+        let id = self.name.to_lowercase().replace(' ', "-");
         let description = self.description(text);
         html! {
             figure {
                 h3 { (self.name) " by epoch" }
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
                     aria-labelledby=(format!("{id}-title {id}-description")) {
-                    title id=(format!("{id}-title")) { (self.name) " by epoch, training and validation" }
+                    title id=(format!("{id}-title")) {
+                        (self.name) " by epoch" @if self.lines().len() > 1 { ", training and validation" }
+                    }
                     desc id=(format!("{id}-description")) { (description) }
                     (self.drawing(text))
                 }
@@ -150,7 +165,17 @@ impl Chart {
             [only] => text(*only),
             [] => "nothing".into(),
         };
-        format!("Training {}, validation {}.", ends(&self.training), ends(&self.validation))
+        match (self.training.is_empty(), self.validation.is_empty()) {
+            (false, true) => format!("Training {}.", ends(&self.training)),
+            (true, false) => format!("Validation {}.", ends(&self.validation)),
+            _ => format!("Training {}, validation {}.", ends(&self.training), ends(&self.validation)),
+        }
+    }
+
+    /// Those of the two lines that the chart has.
+    fn lines(&self) -> Vec<&'static str> {
+        let lines = [("training", &self.training), ("validation", &self.validation)];
+        lines.iter().filter(|(_, values)| !values.is_empty()).map(|(class, _)| *class).collect()
     }
 
     fn x(&self, epoch: f64) -> f64 {
@@ -166,7 +191,7 @@ impl Chart {
         let key = RIGHT - 172.0;
         html! {
             text.name x="0" y="12" { (self.name) ", " (self.unit) }
-            @for (class, x) in [("training", key), ("validation", key + 84.0)] {
+            @for (class, x) in self.lines().into_iter().zip([key, key + 84.0]) {
                 line.(class) x1=(px(x)) x2=(px(x + 24.0)) y1="8" y2="8" {}
                 (mark(class, x + 12.0, 8.0, None))
                 text x=(px(x + 29.0)) y="12" { (class) }

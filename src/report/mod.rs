@@ -8,6 +8,7 @@
 //! | [`histogram`] | similarities by class, and what the threshold makes of them |
 //! | [`results`] | the page of an experiment: the paper's figures beside ours |
 //! | [`roc`] | the ROC curve |
+//! | [`tasks`] | one-shot tasks as pictures, by alphabet; in the page of a run, or one of their own |
 //! | [`tables`] | every figure, every epoch, where it ran |
 //! | [`axis`], [`number`], [`picture`] | ticks; figures as text; bytes to an image in the page |
 //!
@@ -23,12 +24,16 @@ mod picture;
 pub mod results;
 mod roc;
 mod tables;
+mod tasks;
 #[cfg(test)]
 mod tests;
+
+pub use tasks::{OneShotPage, oneshot_html};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use crate::data::{Augmentation, Dataset, Pair};
+use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::{Projection, Score};
 use crate::train::{EpochMetrics, Measure, Summary};
 
@@ -55,6 +60,8 @@ pub struct Report<'a> {
     pub test_pairs: &'a [Pair],
     /// One for each of `test_pairs`, in their order; empty where the run was not tested.
     pub test_scores: &'a [Score],
+    /// The test's one-shot tasks and what the network made of them, where it was measured by such.
+    pub tasks: Option<(&'a Tasks, &'a Solved)>,
     /// What happened to training images, and those of the first epoch in the order of its list.
     pub augment: Option<Augmentation>,
     pub images: &'a [u32],
@@ -81,13 +88,22 @@ impl Report<'_> {
         match (self.summary.interrupted, self.epochs.is_empty()) {
             (true, _) => "the run was interrupted before its test",
             (false, true) => "no epoch was completed",
-            (false, false) => "no test pairs were scored",
+            (false, false) => "the set has no test images here",
         }
     }
 
     /// Whether the network compares images, rather than classify them.
     fn compares(&self) -> bool {
-        self.summary.measure == Measure::Pairs
+        self.summary.measure != Measure::Classes
+    }
+
+    /// What the test's accuracy is called.
+    fn test_name(&self) -> &'static str {
+        match self.summary.measure {
+            Measure::Pairs => "Test pair accuracy",
+            Measure::Classes => "Test class accuracy",
+            Measure::Tasks => "Test one-shot accuracy",
+        }
     }
 
     fn best(&self) -> Option<&EpochMetrics> {
@@ -112,7 +128,8 @@ pub fn html(report: &Report) -> String {
         (curves::section(report))
         @if report.compares() { (pairs::training(report)) }
         (pairs::augmented(report))
-        @if report.compares() { (pairs::tested(report)) (pairs::mistakes(report)) }
+        @if report.summary.measure == Measure::Pairs { (pairs::tested(report)) (pairs::mistakes(report)) }
+        @if let Some((tasks, solved)) = report.tasks { (tasks::section(report.dataset, tasks, solved)) }
         (histogram::section(report))
         (embedding::section(report))
         (tables::section(report))
@@ -185,11 +202,20 @@ fn headline(report: &Report) -> Markup {
     let summary = report.summary;
     let [.., test] = summary.accuracies();
     let test = match test {
-        Some(accuracy) if report.compares() => (
-            number::percent(accuracy),
-            format!("of {} told apart rightly", number::counted(report.test_pairs.len(), "test pair")),
-        ),
-        Some(accuracy) => (number::percent(accuracy), "of the test images named rightly".into()),
+        Some(accuracy) => {
+            let of = match (summary.measure, summary.test_oneshot_standard_error) {
+                (Measure::Pairs, _) => {
+                    format!("of {} told apart rightly", number::counted(report.test_pairs.len(), "test pair"))
+                }
+                (Measure::Classes, _) => "of the test images named rightly".into(),
+                (Measure::Tasks, error) => {
+                    let tasks = report.tasks.map_or(0, |(tasks, _)| tasks.list.len());
+                    let error = error.map_or(String::new(), |error| format!(", ± {error:.2}"));
+                    format!("of {} right{error}", number::counted(tasks, "task"))
+                }
+            };
+            (number::percent(accuracy), of)
+        }
         None => ("none".into(), report.untested().into()),
     };
     let best = match report.best() {
@@ -211,12 +237,8 @@ fn headline(report: &Report) -> Markup {
         summary.adapter.name.clone(),
         format!("{}, {}{software}", summary.adapter.backend, summary.adapter.driver),
     );
-    let tiles = [
-        (if report.compares() { "Test pair accuracy" } else { "Test class accuracy" }, test),
-        ("Best epoch", best),
-        ("Seconds per epoch", time),
-        ("Adapter", adapter),
-    ];
+    let tiles =
+        [(report.test_name(), test), ("Best epoch", best), ("Seconds per epoch", time), ("Adapter", adapter)];
     markup! {
         dl.headline {
             @for (name, (value, detail)) in tiles {

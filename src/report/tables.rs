@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Report, THRESHOLD, number};
-use crate::train::{EpochMetrics, Summary};
+use crate::train::{EpochMetrics, Measure, Summary};
 
 /// A command of which no flag is broken at its hyphens.
 fn command(text: &str) -> Markup {
@@ -57,7 +57,7 @@ fn results(report: &Report) -> Vec<Row> {
     let [train, val, test] = summary.accuracies();
     let trained: f64 = report.epochs.iter().map(|metrics| metrics.train_seconds).sum();
     let mut rows = vec![
-        (if report.compares() { "Test pair accuracy" } else { "Test class accuracy" }, accuracy(test)),
+        (report.test_name(), accuracy(test)),
         ("Threshold of validation: test pair accuracy", accuracy(summary.test_accuracy_at_threshold)),
         ("Validation accuracy, best epoch", accuracy(val)),
         ("Training accuracy, best epoch", accuracy(train)),
@@ -70,10 +70,12 @@ fn results(report: &Report) -> Vec<Row> {
         ("Training steps", number::grouped(summary.steps)),
         ("Training time per epoch", time(summary.seconds_per_epoch)),
         ("Training time, all epochs", time(trained)),
+        ("Training time per step", format!("{:.2}\u{a0}ms", 1e3 * summary.seconds_per_step)),
+        ("Arithmetic, as the plan counts it", format!("{:.1}\u{a0}GFLOP/s", summary.gflops)),
         ("Test time", if test.is_some() { number::seconds(summary.test_seconds) } else { "none".into() }),
         ("Ended", ended(summary).into()),
     ];
-    if !report.compares() {
+    if summary.measure != Measure::Pairs {
         rows.retain(|(name, _)| !name.starts_with("Threshold"));
     }
     rows

@@ -3,6 +3,7 @@
 use super::*;
 use crate::data::Shape;
 use crate::eval::Roc;
+use crate::eval::oneshot::{Answer, OneShot, Task};
 use crate::eval::roc::TarAtFar;
 use crate::executor::AdapterInfo;
 use crate::train::Measure;
@@ -15,6 +16,7 @@ struct Run {
     training: Vec<Pair>,
     test: Vec<Pair>,
     scores: Vec<Score>,
+    tasks: Option<(Tasks, Solved)>,
     augment: Option<Augmentation>,
     images: Vec<u32>,
     projection: Projection,
@@ -76,6 +78,10 @@ impl Run {
                 train_class_accuracy: None,
                 val_class_accuracy: None,
                 test_class_accuracy: None,
+                val_oneshot_accuracy: None,
+                test_oneshot_accuracy: None,
+                test_oneshot_standard_error: None,
+                test_oneshot_ties: None,
                 measure: Measure::Pairs,
                 test_accuracy_at_threshold: Some(90.0),
                 roc_auc: Some(0.93),
@@ -85,6 +91,8 @@ impl Run {
                 class_accuracy_knn: Some(89.0),
                 threshold: 0.5,
                 seconds_per_epoch: 7.5,
+                seconds_per_step: 0.75,
+                gflops: 12.5,
                 test_seconds: 0.03,
                 interrupted: false,
                 stopped_early: false,
@@ -97,12 +105,15 @@ impl Run {
                 images: (0..48).collect(),
                 labels: vec![0, 1, 0, 1, 0, 1, 0, 1],
                 classes: vec!["set/disc".into(), "set/ring".into()],
+                alphabets: Vec::new(),
+                alphabet_of: Vec::new(),
                 train_images: 4,
                 warnings: Vec::new(),
             },
             training: (0..50).map(pair).collect(),
             test: (0..40).map(pair).collect(),
             scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
+            tasks: None,
             augment: None,
             images: (0..8).collect(),
             projection: Projection {
@@ -137,6 +148,7 @@ impl Run {
             training_pairs: &self.training,
             test_pairs: &self.test,
             test_scores: &self.scores,
+            tasks: self.tasks.as_ref().map(|(tasks, solved)| (tasks, solved)),
             augment: self.augment,
             images: &self.images,
             projection: (!self.scores.is_empty()).then_some(&self.projection),
@@ -190,6 +202,87 @@ fn the_page_of_a_classifier_counts_images() {
     assert!(page.contains("98.76\u{a0}%") && page.contains("Test class accuracy"));
     let lower = page[page.find("<body>").unwrap()..].to_lowercase();
     assert!(!lower.contains("pair") && !lower.contains("siamese network"), "{lower}");
+}
+
+/// Twenty tasks of two alphabets: of the first all are right, of the second one is tied and the others are wrong.
+fn solved() -> (Tasks, Solved) {
+    let task =
+        |number: u32| Task { query: 7, support: vec![0, 1, 2], right: number % 3, alphabet: number / 10 };
+    let tasks = Tasks {
+        list: (0..20).map(task).collect(),
+        shots: 1,
+        alphabets: vec!["Greek".into(), "Runes & <more>".into()],
+    };
+    let answer = |(number, task): (usize, &Task)| {
+        let mut distances = [2.0f32; 3];
+        match number {
+            0..10 => distances[task.right as usize] = 1.0,
+            10 => {}
+            _ => distances[(task.right as usize + 1) % 3] = 1.0,
+        }
+        Answer::of(&distances, 1)
+    };
+    let answers: Vec<Answer> = tasks.list.iter().enumerate().map(answer).collect();
+    let figures = OneShot::of(&tasks, &answers, 64);
+    (tasks, Solved { answers, figures })
+}
+
+#[test]
+fn a_run_that_is_measured_by_tasks_shows_them() {
+    let mut run = Run::new(3);
+    let summary = &mut run.summary;
+    summary.measure = Measure::Tasks;
+    (summary.val_oneshot_accuracy, summary.val_accuracy) = (Some(48.0), None);
+    (summary.test_oneshot_accuracy, summary.test_accuracy) = (Some(50.0), None);
+    summary.test_oneshot_standard_error = Some(12.34);
+    (run.test, run.scores, run.tasks) = (vec![], vec![], Some(solved()));
+    run.epochs.iter_mut().for_each(|metrics| metrics.measure = Measure::Tasks);
+    let page = run.page();
+    assert_balanced(&page);
+    let headline = &page[..page.find("<h2>").unwrap()];
+    assert!(headline.contains("Test one-shot accuracy") && headline.contains("50.00\u{a0}%"), "{headline}");
+    assert!(headline.contains("of 20\u{a0}tasks right, ± 12.34"), "{headline}");
+    assert!(page.contains("Training pairs") && !page.contains("Test pair"), "pairs train, tasks test");
+    let learning = below(&page, "<h2>Learning</h2>");
+    for chart in ["One-shot accuracy", "Training accuracy", "Loss of tasks", "Training loss"] {
+        assert!(learning.contains(&format!("<h3>{chart} by epoch</h3>")), "{chart}");
+    }
+    assert_eq!(
+        (count(learning, "<figcaption>Training "), count(learning, "<figcaption>Validation ")),
+        (2, 2)
+    );
+    assert!(!learning.contains(", validation"), "pairs and tasks share a chart");
+    let tasks = below(&page, "<h2>One-shot tasks</h2>");
+    // Six of each alphabet: all right; a tied one and five wrong.
+    assert_eq!((count(tasks, "<li>"), count(tasks, "<img")), (12, 12 * 4));
+    assert_eq!((count(tasks, "✓ right"), count(tasks, "✗ no answer"), count(tasks, "✗ wrong")), (6, 1, 5));
+    assert_eq!((count(tasks, "option right\""), count(tasks, "option chosen\"")), (12, 5));
+    assert!(tasks.contains("33.33\u{a0}% of the tasks"), "{tasks}");
+    let alphabets = below(&page, "<h2>By alphabet</h2>");
+    assert!(alphabets.contains("Runes &amp; &lt;more&gt;</th><td>10</td><td>0.0</td>"), "{alphabets}");
+    assert!(alphabets.contains("Greek</th><td>10</td><td>100.0</td>"), "{alphabets}");
+}
+
+#[test]
+fn tasks_have_a_page_of_their_own() {
+    let (run, (tasks, solved)) = (Run::new(1), solved());
+    let page = oneshot_html(&OneShotPage {
+        title: "One-shot <tasks>".into(),
+        lede: "Which?".into(),
+        notes: vec!["Beware".into()],
+        facts: vec![("Model", "a & b".into())],
+        dataset: &run.dataset,
+        tasks: &tasks,
+        solved: &solved,
+    });
+    assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<script"));
+    assert_balanced(&page);
+    for text in
+        ["One-shot &lt;tasks&gt;", "50.00\u{a0}%", "Beware", "a &amp; b", "5.00\u{a0}%", "33.33\u{a0}%"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    assert_eq!(count(&page, "src="), count(&page, "src=\"data:image/png;base64,"));
 }
 
 #[test]
@@ -263,6 +356,7 @@ fn what_comes_from_outside_is_escaped() {
         training_pairs: &run.training,
         test_pairs: &run.test,
         test_scores: &run.scores,
+        tasks: None,
         augment: None,
         images: &[],
         projection: Some(&run.projection),

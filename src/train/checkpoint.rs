@@ -258,8 +258,9 @@ mod tests {
     use super::*;
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
+    use crate::ops::distance::DistanceKind;
     use crate::ops::{Layout, contrastive::Convention};
-    use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build};
+    use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
     fn plan() -> Plan {
@@ -269,8 +270,7 @@ mod tests {
             kind: PlanKind::Unfused,
             batch: BatchLayout::Pairs,
             batch_size: 2,
-            convention: Convention::Similarity,
-            margin: 1.0,
+            loss: PairLoss::default(),
             optimizer: OptimizerOptions::default(),
             augment: false,
             capacity: Capacity { images: 1, pairs: 2, embeddings: 2, scores: 1 },
@@ -288,9 +288,8 @@ mod tests {
             input: Shape { channels: 1, height: 28, width: 28 },
             activation: options.activation,
             pool: options.pool,
-            distance: options.comparison.distance,
-            convention: Convention::Similarity,
-            margin: 0.1,
+            distance: DistanceKind::Euclidean,
+            loss: PairLoss::Contrastive { convention: Convention::Similarity, margin: 0.1 },
             classes: None,
             norm_eps: crate::plan::NORM_EPS,
             threshold: 1.0 / 3.0,

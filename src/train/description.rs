@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Shape;
-use crate::model::{Comparison, ModelOptions};
+use crate::model::ModelOptions;
 use crate::ops::activation::ActivationKind;
-use crate::ops::contrastive::Convention;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+use crate::plan::PairLoss;
 
 /// Metadata of a weights file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,9 +19,9 @@ pub struct Description {
     pub activation: ActivationKind,
     pub pool: PoolKind,
     pub distance: DistanceKind,
-    /// What the loss saw: the head's similarity, or the distance itself, without a head.
-    pub convention: Convention,
-    pub margin: f32,
+    /// What it was trained with, which also says whether a head compares.
+    #[serde(flatten, with = "stored")]
+    pub loss: PairLoss,
     /// Of a classifier: how many it tells apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
@@ -37,12 +37,35 @@ pub struct Description {
 
 impl Description {
     pub fn model_options(&self) -> ModelOptions {
-        let head = self.convention == Convention::Similarity;
         ModelOptions {
             activation: self.activation,
             pool: self.pool,
-            comparison: Comparison { distance: self.distance, head },
+            comparison: self.loss.comparison(self.distance),
             classes: self.classes.unwrap_or(ModelOptions::default().classes),
         }
+    }
+}
+
+/// A loss as the metadata has it.
+mod stored {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::ops::contrastive::Convention;
+    use crate::plan::PairLoss;
+
+    #[derive(Serialize, Deserialize)]
+    struct Stored {
+        convention: Convention,
+        margin: f32,
+    }
+
+    pub fn serialize<S: Serializer>(loss: &PairLoss, serializer: S) -> Result<S::Ok, S::Error> {
+        let PairLoss::Contrastive { convention, margin } = *loss;
+        Stored { convention, margin }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PairLoss, D::Error> {
+        let Stored { convention, margin } = Stored::deserialize(deserializer)?;
+        Ok(PairLoss::Contrastive { convention, margin })
     }
 }

@@ -1,15 +1,16 @@
-//! What a run learns from and is measured on: pairs of images, or images with their classes.
+//! What a run learns from and is measured on: pairs of images, images with their classes, or one-shot tasks.
 
 use serde::{Deserialize, Serialize};
 
 use super::setup;
-use crate::data::{DataError, Dataset, Pair, Split, labelled, pairs};
+use crate::data::Pair;
+use crate::eval::oneshot::{self, Solved, Tasks};
 use crate::eval::{self, Score};
 use crate::executor::{Executor, ExecutorError};
 use crate::plan::{BatchLayout, Plan};
 
-/// What accuracies count. The two are different measures: one in two pairs is told apart by chance, one in ten
-/// digits is named.
+/// What accuracies of validation and test count. They are different measures: by chance one in two pairs is told
+/// apart, one in ten digits is named, one in twenty tasks is solved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Measure {
     /// Pairs told apart rightly.
@@ -17,9 +18,12 @@ pub enum Measure {
     Pairs,
     /// Images whose class was named rightly.
     Classes,
+    /// One-shot tasks answered rightly.
+    Tasks,
 }
 
 impl Measure {
+    /// What a plan counts while it trains.
     pub fn of(batch: BatchLayout) -> Self {
         match batch {
             BatchLayout::Pairs => Measure::Pairs,
@@ -27,11 +31,29 @@ impl Measure {
         }
     }
 
-    /// What is counted: pairs, or images.
+    /// What a measure of validation says of training, whose steps count pairs or images.
+    pub fn of_training(self) -> Self {
+        match self {
+            Measure::Pairs | Measure::Tasks => Measure::Pairs,
+            Measure::Classes => Measure::Classes,
+        }
+    }
+
+    /// What is counted.
     pub fn counted(self) -> &'static str {
         match self {
             Measure::Pairs => "pairs",
             Measure::Classes => "images",
+            Measure::Tasks => "tasks",
+        }
+    }
+
+    /// What accuracies are of.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Pairs => "pairs",
+            Measure::Classes => "classes",
+            Measure::Tasks => "one-shot tasks",
         }
     }
 }
@@ -41,6 +63,8 @@ impl Measure {
 pub enum Examples {
     Pairs(Vec<Pair>),
     Images(Vec<u32>),
+    /// Only to measure on.
+    Tasks(Tasks),
 }
 
 /// What a network makes of examples.
@@ -49,66 +73,17 @@ pub struct Answers {
     pub accuracy: f64,
     /// Mean.
     pub loss: f64,
-    /// One for each pair; a classifier gives none.
+    /// One for each pair; of others there are none.
     pub scores: Vec<Score>,
+    pub solved: Option<Solved>,
 }
 
 impl Examples {
-    /// Those of a training epoch, in random order.
-    ///
-    /// # Errors
-    /// The set cannot be paired.
-    pub fn training(
-        dataset: &Dataset,
-        split: &Split,
-        batch: BatchLayout,
-        (seed, epoch): (u64, u64),
-    ) -> Result<Self, DataError> {
-        Ok(match batch {
-            BatchLayout::Pairs => Examples::Pairs(pairs::training(&dataset.labels, split, seed, epoch)?),
-            BatchLayout::Labelled => Examples::Images(labelled::training(split, seed, epoch)),
-        })
-    }
-
-    /// Those of every validation.
-    ///
-    /// # Errors
-    /// The set cannot be paired.
-    pub fn validation(
-        dataset: &Dataset,
-        split: &Split,
-        batch: BatchLayout,
-        seed: u64,
-    ) -> Result<Self, DataError> {
-        Ok(match batch {
-            BatchLayout::Pairs => Examples::Pairs(pairs::validation(&dataset.labels, split, seed)?),
-            BatchLayout::Labelled => Examples::Images(split.validation.clone()),
-        })
-    }
-
-    /// Those of the test.
-    ///
-    /// # Errors
-    /// The set cannot be paired.
-    pub fn test(dataset: &Dataset, split: &Split, batch: BatchLayout, seed: u64) -> Result<Self, DataError> {
-        Ok(match batch {
-            BatchLayout::Pairs => Examples::Pairs(pairs::test(&dataset.labels, split, seed)?),
-            BatchLayout::Labelled => Examples::Images(split.test.clone()),
-        })
-    }
-
-    /// How many there are in an epoch.
-    pub fn of_an_epoch(split: &Split, batch: BatchLayout) -> usize {
-        match batch {
-            BatchLayout::Pairs => 2 * split.train.len(),
-            BatchLayout::Labelled => split.train.len(),
-        }
-    }
-
     pub fn len(&self) -> usize {
         match self {
             Examples::Pairs(pairs) => pairs.len(),
             Examples::Images(images) => images.len(),
+            Examples::Tasks(tasks) => tasks.list.len(),
         }
     }
 
@@ -121,6 +96,15 @@ impl Examples {
         match self {
             Examples::Pairs(pairs) => pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect(),
             Examples::Images(images) => images.clone(),
+            Examples::Tasks(tasks) => tasks.images(),
+        }
+    }
+
+    /// The pairs, if they are such.
+    pub fn pairs(&self) -> &[Pair] {
+        match self {
+            Examples::Pairs(pairs) => pairs,
+            Examples::Images(_) | Examples::Tasks(_) => &[],
         }
     }
 
@@ -136,6 +120,8 @@ impl Examples {
                 executor.write_words(Plan::LABELLED[0], images)?;
                 executor.write_words(Plan::LABELLED[1], &classes)
             }
+            // Nobody trains on them.
+            Examples::Tasks(_) => Ok(()),
         }
     }
 
@@ -149,20 +135,24 @@ impl Examples {
         labels: &[u32],
         go_on: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Option<Answers>, ExecutorError> {
-        match self {
+        let (accuracy, loss, scores, solved) = match self {
             Examples::Pairs(pairs) => {
                 let Some(scores) = eval::score_watched(executor, pairs, go_on)? else { return Ok(None) };
-                let options = &executor.plan().options;
                 // At one half, as in the paper.
-                let metrics = eval::metrics(pairs, &scores, options.convention, options.margin, 0.5);
-                Ok(Some(Answers { accuracy: metrics.accuracy, loss: metrics.loss, scores }))
+                let metrics = eval::metrics(pairs, &scores, executor.plan().options.loss, 0.5);
+                (metrics.accuracy, metrics.loss, scores, None)
             }
             Examples::Images(images) => {
                 let Some(metrics) = eval::classify_watched(executor, images, labels, go_on)? else {
                     return Ok(None);
                 };
-                Ok(Some(Answers { accuracy: metrics.accuracy, loss: metrics.loss, scores: Vec::new() }))
+                (metrics.accuracy, metrics.loss, Vec::new(), None)
             }
-        }
+            Examples::Tasks(tasks) => {
+                let Some(solved) = oneshot::solve(executor, tasks, go_on)? else { return Ok(None) };
+                (solved.figures.accuracy, solved.figures.loss, Vec::new(), Some(solved))
+            }
+        };
+        Ok(Some(Answers { accuracy, loss, scores, solved }))
     }
 }

@@ -33,6 +33,8 @@ pub enum FolderError {
         path.display()
     )]
     NoRun { path: PathBuf },
+    #[error("--run-dir {}: is a file; name a folder, or a path where there is nothing yet", path.display())]
+    IsFile { path: PathBuf },
     #[error("{}: line {line} is not one of this program's: {message}; restore the file, or start anew", path.display())]
     Line { path: PathBuf, line: usize, message: String },
 }
@@ -97,6 +99,9 @@ impl RunFolder {
 
     fn take(path: &Path) -> Result<Self, FolderError> {
         let unwritable = |source| FolderError::Write { path: path.to_path_buf(), source };
+        if path.is_file() {
+            return Err(FolderError::IsFile { path: path.to_path_buf() });
+        }
         std::fs::create_dir_all(path).map_err(unwritable)?;
         // The operating system frees the lock of a process that was killed.
         let lock = OpenOptions::new()

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod position;
 pub mod rate;
 pub mod run;
+pub mod sampler;
 pub mod setup;
 pub mod summary;
 
@@ -20,4 +21,5 @@ pub use outcome::{Outcome, Test};
 pub use position::Position;
 pub use rate::{Decay, Rate};
 pub use run::{RunError, Schedule, Trainer, Watch};
-pub use summary::{EpochMetrics, Summary};
+pub use sampler::Sampler;
+pub use summary::{EpochMetrics, Speed, Summary};

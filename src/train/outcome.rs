@@ -2,11 +2,12 @@
 
 use super::examples::{Examples, Measure};
 use super::position::Position;
-use super::summary::{EpochMetrics, Summary};
-use crate::data::{Dataset, Pair};
+use super::sampler::Sampler;
+use super::summary::{EpochMetrics, Speed, Summary};
+use crate::data::Pair;
+use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
 use crate::executor::Executor;
-use crate::plan::PlanOptions;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -25,9 +26,11 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Test {
     pub examples: Examples,
-    /// One for each pair; a classifier gives none.
+    /// One for each pair; of others there are none.
     pub scores: Vec<Score>,
-    /// In percent, of what [`Outcome::measure`] says.
+    /// Of one-shot tasks.
+    pub solved: Option<Solved>,
+    /// In percent, of what [`Summary::measure`] says.
     pub accuracy: f64,
     pub loss: f64,
     pub seconds: f64,
@@ -38,28 +41,34 @@ pub struct Test {
 }
 
 impl Test {
-    /// The pairs with scores; a classifier has none.
+    /// The pairs with scores; classifiers and one-shot tasks have none.
     pub fn pairs(&self) -> &[Pair] {
-        match &self.examples {
-            Examples::Pairs(pairs) => pairs,
-            Examples::Images(_) => &[],
+        self.examples.pairs()
+    }
+
+    /// The one-shot tasks with what the network made of them, if it was measured by such.
+    pub fn tasks(&self) -> Option<(&Tasks, &Solved)> {
+        match (&self.examples, &self.solved) {
+            (Examples::Tasks(tasks), Some(solved)) => Some((tasks, solved)),
+            _ => None,
         }
     }
 }
 
 impl Outcome {
     /// What the run's `summary.json` says.
-    pub fn summary(&self, executor: &dyn Executor, dataset: &Dataset, seed: u64) -> Summary {
+    pub fn summary(&self, executor: &dyn Executor, sampler: &Sampler) -> Summary {
+        let Sampler { dataset, measure, seed, .. } = *sampler;
         let plan = executor.plan();
         let best_epoch = self.position.best.map_or(0, |best| best.epoch);
         let best = self.epochs.iter().find(|metrics| metrics.epoch == best_epoch);
+        let speed = Speed::of(&self.epochs, plan);
         let seconds: Vec<f64> = self
             .epochs
             .iter()
             .map(|metrics| metrics.train_seconds)
             .filter(|&seconds| seconds > 0.0)
             .collect();
-        let measure = Measure::of(plan.options.batch);
         let test = self.test.as_ref();
         let accuracies = [
             best.map(|best| best.train_accuracy),
@@ -67,13 +76,14 @@ impl Outcome {
             test.map(|test| test.accuracy),
         ];
         let of = |wanted: Measure| accuracies.map(|accuracy| accuracy.filter(|_| measure == wanted));
-        let [train_accuracy, val_accuracy, test_accuracy] = of(Measure::Pairs);
+        let [mut train_accuracy, val_accuracy, test_accuracy] = of(Measure::Pairs);
         let [train_class_accuracy, val_class_accuracy, test_class_accuracy] = of(Measure::Classes);
+        let [train_of_pairs, val_oneshot_accuracy, test_oneshot_accuracy] = of(Measure::Tasks);
+        train_accuracy = train_accuracy.or(train_of_pairs);
+        let oneshot = test.and_then(|test| test.solved.as_ref()).map(|solved| &solved.figures);
         let threshold = self.position.best.map_or(0.5, |best| best.threshold);
-        let at_threshold = |test: &Test| {
-            let PlanOptions { convention, margin, .. } = plan.options;
-            eval::metrics(test.pairs(), &test.scores, convention, margin, threshold).accuracy
-        };
+        let at_threshold =
+            |test: &Test| eval::metrics(test.pairs(), &test.scores, plan.options.loss, threshold).accuracy;
         let compared = test.filter(|_| measure == Measure::Pairs);
         let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
         let classes = test.and_then(|test| test.classes);
@@ -100,6 +110,10 @@ impl Outcome {
             train_class_accuracy,
             val_class_accuracy,
             test_class_accuracy,
+            val_oneshot_accuracy,
+            test_oneshot_accuracy,
+            test_oneshot_standard_error: oneshot.map(|figures| figures.standard_error),
+            test_oneshot_ties: oneshot.map(|figures| figures.ties),
             measure,
             test_accuracy_at_threshold: compared.map(at_threshold),
             roc_auc: roc.map(|roc| roc.roc_auc),
@@ -109,6 +123,8 @@ impl Outcome {
             class_accuracy_knn: classes.map(|classes| classes.knn),
             threshold,
             seconds_per_epoch: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
+            seconds_per_step: speed.seconds_per_step,
+            gflops: speed.gflops,
             test_seconds: self.test.as_ref().map_or(0.0, |test| test.seconds),
             interrupted: self.interrupted,
             stopped_early: self.stopped_early,

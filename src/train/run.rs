@@ -1,5 +1,6 @@
 //! A training run: epochs with validation, checkpoints, and the test of the best weights.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,10 @@ use super::folder::{FolderError, Lines, RunFolder};
 use super::outcome::{Outcome, Test};
 use super::position::{Best, Position};
 use super::rate::Rate;
+use super::sampler::Sampler;
 use super::setup;
 use super::summary::EpochMetrics;
-use crate::data::{Augmentation, DataError, Dataset, Split};
+use crate::data::{Augmentation, DataError, Split};
 use crate::eval::{self, ClassMetrics, Projection, classes, embeddings, pca};
 use crate::executor::{Executor, ExecutorError, StepResult};
 use crate::plan::BatchLayout;
@@ -28,7 +30,6 @@ pub struct Schedule {
     pub rate: Rate,
     /// Stops behind so many epochs in a row without a better validation.
     pub patience: Option<u64>,
-    pub seed: u64,
     /// What happens to training images, never to others.
     pub augment: Option<Augmentation>,
     /// Steps between checkpoints within an epoch; if `None`, there is one every [`CHECKPOINT_PAUSE`].
@@ -60,6 +61,17 @@ pub enum RunError {
     )]
     NotFinite { tensor: String, value: f32, step: u64, epoch: u64 },
     #[error(
+        "the network collapsed: after step {step} (epoch {epoch}) most validation tasks have the same distance \
+         everywhere, as if all images were one; use a smaller --lr, more --warmup or another --loss or --seed. \
+         Earlier checkpoints are intact"
+    )]
+    Collapsed { step: u64, epoch: u64 },
+    #[error(
+        "--run-dir {}: no epoch of the run is finished, so there are no best weights yet; \
+         go on with it: gpu-siamese train --resume --run-dir {}", folder.display(), folder.display()
+    )]
+    NoEpoch { folder: PathBuf },
+    #[error(
         "the data set has {found} training {}, fewer than the {batch_size} of a batch; \
          use a smaller --batch-size", Measure::of(*batch).counted()
     )]
@@ -84,26 +96,6 @@ pub trait Watch {
 /// What the test images' embeddings tell, as far as they tell something.
 type ClassTest = (Option<ClassMetrics>, Option<Projection>);
 
-/// Whether a run could draw its examples and fill a batch: asked before anything is made for it.
-///
-/// # Errors
-/// What would end the run.
-pub fn check(
-    dataset: &Dataset,
-    split: &Split,
-    batch: BatchLayout,
-    seed: u64,
-    batch_size: usize,
-) -> Result<(), RunError> {
-    let found = Examples::training(dataset, split, batch, (seed, 1))?.len();
-    Examples::validation(dataset, split, batch, seed)?;
-    Examples::test(dataset, split, batch, seed)?;
-    if found < batch_size {
-        return Err(RunError::TooFew { batch, found, batch_size });
-    }
-    Ok(())
-}
-
 /// A line of `steps.jsonl`.
 #[derive(Serialize, Deserialize)]
 struct StepLine {
@@ -116,8 +108,8 @@ struct StepLine {
 /// A run in the making: an executor that holds data and weights, and a folder.
 pub struct Trainer<'a> {
     pub executor: &'a mut dyn Executor,
-    pub dataset: &'a Dataset,
-    pub split: &'a Split,
+    /// Its images, batches and seed are those of the executor's plan.
+    pub sampler: Sampler<'a>,
     pub schedule: Schedule,
     pub folder: &'a RunFolder,
     /// What the weights' files say about themselves; epoch, step and threshold are filled in.
@@ -146,16 +138,15 @@ impl Trainer<'_> {
     /// # Errors
     /// See [`RunError`]; the folder keeps the last checkpoint.
     pub fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
-        let seed = self.schedule.seed;
-        let (dataset, split, last) = (self.dataset, self.split, self.schedule.epochs);
-        let (batch, batch_size) = (self.batch(), self.executor.plan().options.batch_size);
-        let validation = Examples::validation(dataset, split, batch, seed)?;
+        let (sampler, last) = (self.sampler, self.schedule.epochs);
+        let Sampler { dataset, batch, batch_size, seed, .. } = sampler;
+        let validation = sampler.validation()?;
         // Drawn now: that they cannot be drawn must not show after hours.
-        let test = Examples::test(dataset, split, batch, seed)?;
+        let test = sampler.test()?;
         let (mut epochs, mut logs) = self.logs()?;
         let augment = self.schedule.augment;
         let draw = move |epoch| -> Result<_, DataError> {
-            let examples = Examples::training(dataset, split, batch, (seed, epoch))?;
+            let examples = sampler.training(epoch)?;
             let images = examples.len() * batch.branches();
             Ok((examples, augment.map(|augment| augment.matrices(seed, epoch, images))))
         };
@@ -206,12 +197,15 @@ impl Trainer<'_> {
                 train_seconds: seconds,
                 val_seconds: start.elapsed().as_secs_f64(),
                 pairs_per_second,
-                measure: Measure::of(batch),
+                measure: sampler.measure,
             };
             if !val.loss.is_finite() {
                 // The optimizer ran after the last loss that was looked at.
                 let (step, loss) = (self.position.steps, val.loss as f32);
                 return Err(RunError::Diverged { step, epoch, loss });
+            }
+            if val.solved.is_some_and(|solved| solved.figures.collapsed) {
+                return Err(RunError::Collapsed { step: self.position.steps, epoch });
             }
             self.position.epochs = epoch;
             self.position.under_way = Totals::default();
@@ -220,7 +214,7 @@ impl Trainer<'_> {
             if best {
                 let threshold = match &validation {
                     Examples::Pairs(pairs) => eval::best_threshold(pairs, &val.scores),
-                    Examples::Images(_) => 0.5,
+                    _ => 0.5,
                 };
                 self.position.best =
                     Some(Best { epoch, val_accuracy: val.accuracy, val_loss: val.loss, threshold });
@@ -233,12 +227,12 @@ impl Trainer<'_> {
             watch.epoch_ends(&metrics, best);
             epochs.push(metrics);
         }
-        let test = match self.position.best {
-            Some(_) => match self.test(test, watch)? {
+        let test = match (self.position.best, test) {
+            (Some(_), Some(test)) => match self.test(test, watch)? {
                 Some(test) => Some(test),
                 None => return self.interrupted(epochs),
             },
-            None => None,
+            _ => None,
         };
         let stopped_early = self.position.epochs < last && self.stalled();
         Ok(Outcome { interrupted: false, stopped_early, position: self.position, epochs, test })
@@ -258,8 +252,7 @@ impl Trainer<'_> {
 
     /// Training steps of the whole run, were it not stopped early.
     fn total_steps(&self) -> u64 {
-        let examples = Examples::of_an_epoch(self.split, self.batch());
-        let of_an_epoch = (examples / self.executor.plan().options.batch_size) as u64;
+        let of_an_epoch = (self.sampler.of_an_epoch() / self.sampler.batch_size) as u64;
         let all = self.schedule.epochs.saturating_mul(of_an_epoch);
         self.schedule.max_steps.map_or(all, |most| most.min(all))
     }
@@ -365,17 +358,13 @@ impl Trainer<'_> {
         }
     }
 
-    fn batch(&self) -> BatchLayout {
-        self.executor.plan().options.batch
-    }
-
     fn measure(
         &mut self,
         examples: &Examples,
         what: &'static str,
         watch: &mut dyn Watch,
     ) -> Result<Option<Answers>, RunError> {
-        Ok(examples.measure(self.executor, &self.dataset.labels, &mut |share| {
+        Ok(examples.measure(self.executor, &self.sampler.dataset.labels, &mut |share| {
             watch.scoring(what, share);
             !watch.interrupted()
         })?)
@@ -388,18 +377,19 @@ impl Trainer<'_> {
         setup::write_all(self.executor, &best)?;
         let start = Instant::now();
         let Some(answers) = self.measure(&examples, "test", watch)? else { return Ok(None) };
-        let Answers { accuracy, loss, scores } = answers;
+        let Answers { accuracy, loss, scores, solved } = answers;
         let seconds = start.elapsed().as_secs_f64();
         let Some((classes, projection)) = self.classes(watch)? else { return Ok(None) };
-        Ok(Some(Test { examples, scores, accuracy, loss, seconds, classes, projection }))
+        Ok(Some(Test { examples, scores, solved, accuracy, loss, seconds, classes, projection }))
     }
 
-    /// What the embeddings of training and test images tell of classes; a classifier's logits are no embeddings.
+    /// What the embeddings of training and test images tell of classes. A classifier's logits are no embeddings, and
+    /// classes that tasks are made of have no training images.
     fn classes(&mut self, watch: &mut dyn Watch) -> Result<Option<ClassTest>, RunError> {
-        if self.executor.plan().options.batch == BatchLayout::Labelled {
+        if self.sampler.measure != Measure::Pairs {
             return Ok(Some((None, None)));
         }
-        let Split { train, test, .. } = self.split;
+        let Sampler { dataset, split: Split { train, test, .. }, .. } = self.sampler;
         let mut embed = |images: &[u32], what| {
             embeddings::embeddings(self.executor, images, &mut |share| {
                 watch.scoring(what, share);
@@ -409,7 +399,7 @@ impl Trainer<'_> {
         let Some(trained) = embed(train, "embeddings of training images")? else { return Ok(None) };
         let Some(tested) = embed(test, "embeddings of test images")? else { return Ok(None) };
         let labels = |images: &[u32]| -> Vec<u32> {
-            images.iter().filter_map(|&image| self.dataset.labels.get(image as usize).copied()).collect()
+            images.iter().filter_map(|&image| dataset.labels.get(image as usize).copied()).collect()
         };
         let (train_labels, test_labels) = (labels(train), labels(test));
         let metrics = classes::metrics(&trained, &train_labels, &tested, &test_labels);

@@ -62,6 +62,9 @@ pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
                 Initial::Uniform { bound } => {
                     (0..parameter.len()).map(|_| random.between(-bound, bound)).collect()
                 }
+                Initial::Normal { mean, deviation } => {
+                    (0..parameter.len()).map(|_| mean + deviation * random.normal()).collect()
+                }
                 Initial::Constant(value) => vec![value; parameter.len()],
             };
             (parameter.name.clone(), values)

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::examples::Measure;
 use crate::eval::roc::TarAtFar;
 use crate::executor::AdapterInfo;
+use crate::plan::Plan;
 
 /// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
 ///
-/// There, the accuracies of a classifier are `train_class_accuracy` and `val_class_accuracy`, and its speed is
-/// `images_per_second`: nothing that counts pairs.
+/// Measured by one-shot tasks, the validation's accuracy is `oneshot_accuracy` there. The accuracies of a classifier are
+/// `train_class_accuracy` and `val_class_accuracy`, and its speed is `images_per_second`: nothing that counts pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Line", from = "Line")]
 pub struct EpochMetrics {
@@ -45,6 +46,7 @@ struct Line {
 enum Counted {
     Pairs { train_accuracy: f64, val_accuracy: f64, pairs_per_second: f64 },
     Classes { train_class_accuracy: f64, val_class_accuracy: f64, images_per_second: f64 },
+    Tasks { train_accuracy: f64, oneshot_accuracy: f64, pairs_per_second: f64 },
 }
 
 impl From<EpochMetrics> for Line {
@@ -58,6 +60,9 @@ impl From<EpochMetrics> for Line {
                 val_class_accuracy: val_accuracy,
                 images_per_second: pairs_per_second,
             },
+            Measure::Tasks => {
+                Counted::Tasks { train_accuracy, oneshot_accuracy: val_accuracy, pairs_per_second }
+            }
         };
         Line { epoch, step, train_loss, val_loss, counted, train_seconds, val_seconds }
     }
@@ -73,6 +78,9 @@ impl From<Line> for EpochMetrics {
             Counted::Classes { train_class_accuracy, val_class_accuracy, images_per_second } => {
                 (Measure::Classes, train_class_accuracy, val_class_accuracy, images_per_second)
             }
+            Counted::Tasks { train_accuracy, oneshot_accuracy, pairs_per_second } => {
+                (Measure::Tasks, train_accuracy, oneshot_accuracy, pairs_per_second)
+            }
         };
         EpochMetrics {
             epoch,
@@ -86,6 +94,31 @@ impl From<Line> for EpochMetrics {
             pairs_per_second,
             measure,
         }
+    }
+}
+
+/// How fast training steps ran.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Of an epoch that was resumed: as if all of it had gone as fast as the part since then.
+    pub seconds_per_step: f64,
+    /// Arithmetic that the plan counts for a step, not what a device may do beside it.
+    pub gflops: f64,
+}
+
+impl Speed {
+    /// Over all epochs with a time of their own; without such, 0.
+    pub fn of(epochs: &[EpochMetrics], plan: &Plan) -> Self {
+        let timed = epochs.iter().filter(|metrics| metrics.pairs_per_second > 0.0);
+        let sums =
+            timed.map(|metrics| (metrics.train_seconds, metrics.train_seconds * metrics.pairs_per_second));
+        let (seconds, examples) = sums.fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        let steps = examples / plan.options.batch_size.max(1) as f64;
+        if seconds == 0.0 || steps == 0.0 {
+            return Speed { seconds_per_step: 0.0, gflops: 0.0 };
+        }
+        let seconds_per_step = seconds / steps;
+        Speed { seconds_per_step, gflops: plan.flops_per_step() as f64 / seconds_per_step / 1e9 }
     }
 }
 
@@ -121,6 +154,17 @@ pub struct Summary {
     pub val_class_accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_class_accuracy: Option<f64>,
+    /// Of a run that is measured by one-shot tasks: mean over the alphabets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_oneshot_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_oneshot_accuracy: Option<f64>,
+    /// Of that mean, in percent points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_oneshot_standard_error: Option<f64>,
+    /// Test tasks without an answer, in percent; they count as wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_oneshot_ties: Option<f64>,
     #[serde(skip)]
     pub measure: Measure,
     /// Test pairs told apart at `threshold`; the other accuracies are at one half.
@@ -140,6 +184,10 @@ pub struct Summary {
     pub threshold: f64,
     /// Training alone, mean of the epochs.
     pub seconds_per_epoch: f64,
+    /// Training alone.
+    pub seconds_per_step: f64,
+    /// Arithmetic that the plan counts for a training step, by `seconds_per_step`.
+    pub gflops: f64,
     pub test_seconds: f64,
     pub interrupted: bool,
     /// Whether `--patience` ended it before its last epoch.
@@ -154,6 +202,38 @@ impl Summary {
             Measure::Classes => {
                 [self.train_class_accuracy, self.val_class_accuracy, self.test_class_accuracy]
             }
+            Measure::Tasks => [self.train_accuracy, self.val_oneshot_accuracy, self.test_oneshot_accuracy],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_counted() {
+        for (measure, names) in [
+            (Measure::Pairs, ["train_accuracy", "val_accuracy", "pairs_per_second"]),
+            (Measure::Classes, ["train_class_accuracy", "val_class_accuracy", "images_per_second"]),
+            (Measure::Tasks, ["train_accuracy", "oneshot_accuracy", "pairs_per_second"]),
+        ] {
+            let metrics = EpochMetrics {
+                epoch: 2,
+                step: 40,
+                train_loss: 0.5,
+                train_accuracy: 90.0,
+                val_loss: 0.25,
+                val_accuracy: 80.0,
+                train_seconds: 3.0,
+                val_seconds: 1.0,
+                pairs_per_second: 70.0,
+                measure,
+            };
+            let line = serde_json::to_value(&metrics).unwrap();
+            assert_eq!(names.map(|name| line[name].as_f64()), [90.0, 80.0, 70.0].map(Some), "{line}");
+            assert_eq!(line.as_object().unwrap().len(), 9, "{line}");
+            assert_eq!(serde_json::from_value::<EpochMetrics>(line).unwrap(), metrics);
         }
     }
 }

@@ -16,8 +16,8 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    BatchLayout, Buffer, Capacity, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build,
-    from_plain, to_plain,
+    BatchLayout, Buffer, Capacity, OptimizerOptions, PairLoss, Plan, PlanKind, PlanOptions, Role, Slot,
+    build, from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -184,8 +184,7 @@ pub fn sn_lenet5_as(
         kind,
         batch: BatchLayout::Pairs,
         batch_size,
-        convention,
-        margin: 1.0,
+        loss: PairLoss::Contrastive { convention, margin: 1.0 },
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: 2 * pairs, pairs, embeddings: 1, scores: 1 },
@@ -224,8 +223,7 @@ pub fn plan_for(
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size,
-        convention: Convention::Similarity,
-        margin: 1.0,
+        loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use gpu_siamese::cli::Failure;
-use gpu_siamese::data::{self, Glyphs, glyphs};
+use gpu_siamese::data::{self, Glyphs, Sampling, glyphs};
 use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
-use gpu_siamese::plan::NORM_EPS;
-use gpu_siamese::train::{Description, Outcome, Position, Rate, RunFolder, Schedule, Trainer, Watch, setup};
+use gpu_siamese::ops::distance::DistanceKind;
+use gpu_siamese::plan::{BatchLayout, NORM_EPS};
+use gpu_siamese::train::{
+    Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Trainer, Watch, setup,
+};
 
 pub fn device() -> Option<Arc<Device>> {
     match adapters::choose("vulkan") {
@@ -37,9 +40,8 @@ pub fn short_run(
         input: dataset.shape,
         activation: options.activation,
         pool: options.pool,
-        distance: options.comparison.distance,
-        convention: plan.options.convention,
-        margin: 1.0,
+        distance: DistanceKind::Euclidean,
+        loss: plan.options.loss,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,
@@ -53,14 +55,21 @@ pub fn short_run(
     setup::write_all(&mut gpu, &weights)?;
     let trainer = Trainer {
         executor: &mut gpu,
-        dataset: &dataset,
-        split: &split,
+        sampler: Sampler {
+            dataset: &dataset,
+            split: &split,
+            batch: BatchLayout::Pairs,
+            batch_size: 8,
+            measure: Measure::Pairs,
+            sampling: Sampling::Balanced,
+            epoch_steps: None,
+            seed: 0,
+        },
         schedule: Schedule {
             epochs,
             max_steps: None,
             rate: Rate::constant(1e-3),
             patience: None,
-            seed: 0,
             augment: None,
             checkpoint_steps: Some(10),
         },

@@ -41,6 +41,7 @@ fn loaded(plan: Plan) -> Run<f64> {
     for parameter in run.plan.parameters.clone() {
         let mut value = || match parameter.initial {
             Initial::Uniform { bound } => random.between(-bound, bound),
+            Initial::Normal { mean, deviation } => mean + deviation * random.normal(),
             Initial::Constant(value) => value,
         };
         let values: Vec<f64> = (0..parameter.len()).map(|_| value().into()).collect();
@@ -112,20 +113,20 @@ fn plan(
     comparison: Comparison,
     max_binding: usize,
 ) -> Plan {
-    let convention = if comparison.head { Convention::Similarity } else { Convention::Distance };
+    let convention = if comparison.has_head() { Convention::Similarity } else { Convention::Distance };
     let model = ModelOptions { activation, pool, comparison, ..ModelOptions::default() };
     sn_lenet5_as(kind, &model, convention, Layout::Plain, (PAIRS, 1), max_binding)
 }
 
 #[test]
 fn network_as_in_the_paper() {
-    let comparison = Comparison { distance: DistanceKind::Euclidean, head: true };
+    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: true };
     check(plan(PlanKind::Unfused, (ActivationKind::Relu, PoolKind::Max), comparison, 1 << 27));
 }
 
 #[test]
 fn network_without_a_head() {
-    let comparison = Comparison { distance: DistanceKind::Euclidean, head: false };
+    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: false };
     check(plan(PlanKind::Unfused, (ActivationKind::Tanh, PoolKind::Average), comparison, 1 << 27));
 }
 
@@ -137,9 +138,9 @@ fn network_in_pieces() {
 
 #[test]
 fn blocked_network() {
-    let comparison = Comparison { distance: DistanceKind::Euclidean, head: true };
+    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: true };
     check(plan(PlanKind::Blocked, (ActivationKind::Relu, PoolKind::Max), comparison, 1 << 27));
-    let comparison = Comparison { distance: DistanceKind::Euclidean, head: false };
+    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: false };
     check(plan(PlanKind::Blocked, (ActivationKind::Tanh, PoolKind::Average), comparison, 1 << 27));
 }
 
@@ -150,7 +151,7 @@ fn blocked_network_in_pieces() {
 }
 
 fn in_pieces(kind: PlanKind, dense: &str, max_binding: usize) -> Plan {
-    let comparison = Comparison { distance: DistanceKind::L1, head: true };
+    let comparison = Comparison::Distance { kind: DistanceKind::L1, head: true };
     let plan = plan(kind, (ActivationKind::Tanh, PoolKind::Max), comparison, max_binding);
     let launches = |op: &str| plan.train.iter().filter(|s| (s.op, s.entry) == (op, "forward")).count();
     assert!(launches("distance") == PAIRS && launches(dense) > 2 * PAIRS, "the plan is cut");

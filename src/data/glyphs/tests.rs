@@ -162,3 +162,25 @@ fn geometry_is_right() {
     let line = trace(&[Stroke { points: vec![[0.0, 0.0], [0.0, 5.5]], closed: false }]);
     assert_eq!(line.len(), 6);
 }
+
+#[test]
+fn alphabets_of_the_test_are_others_than_those_of_training() {
+    let set = generate_alphabets(&GlyphAlphabets::default(), 1);
+    assert_eq!((set.len(), set.train_images, set.classes.len(), set.alphabets.len()), (3840, 2880, 192, 16));
+    assert_eq!(
+        (set.classes[143].as_str(), set.classes[144].as_str()),
+        ("alphabet12/character12", "alphabet13/character01")
+    );
+    for (image, &label) in set.labels.iter().enumerate() {
+        assert_eq!(label as usize, image / 20);
+        let alphabet = set.alphabet_of[label as usize];
+        assert_eq!(image < set.train_images, alphabet < 12);
+        assert!(set.classes[label as usize].starts_with(&set.alphabets[alphabet as usize]));
+    }
+    // The same characters and drawings as in any set of these alphabets.
+    let glyphs = Glyphs { alphabets: 16, classes_per_alphabet: 12, train_per_class: 2, test_per_class: 0 };
+    let plain = generate(&glyphs, 1);
+    assert_eq!(set.image(20 * 170 + 1), plain.image(192 + 170));
+    assert_ne!(set.image(20 * 170 + 1), set.image(20 * 170));
+    assert_ne!(set, generate_alphabets(&GlyphAlphabets::default(), 2));
+}

@@ -142,6 +142,8 @@ fn pairs_have_their_words_and_mistakes_a_frame() {
         images: vec![9; 8],
         labels: vec![0, 1],
         classes: vec!["a".into(), "b".into()],
+        alphabets: Vec::new(),
+        alphabet_of: Vec::new(),
         train_images: 2,
         warnings: Vec::new(),
     };
