@@ -96,6 +96,7 @@ fn main() -> Result<(), Failure> {
         margin: 1.0,
         optimizer: OptimizerOptions::default(),
         augment: false,
+        standardize: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: train.len(),

@@ -101,6 +101,7 @@ impl Target {
             margin: config.margin,
             optimizer: config.optimizer_options(),
             augment: config.augment.is_some(),
+            standardize: config.standardize,
             capacity,
             max_binding: self.max_binding(),
             layout: self.layout(),

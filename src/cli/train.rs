@@ -235,6 +235,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         distance: config.distance,
         convention: config.convention(),
         margin: config.margin,
+        standardize: config.standardize,
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,

@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Margin of that loss, for weights that do not say
     #[arg(long)]
     margin: Option<f32>,
+    /// Divide each image by its standard deviation and subtract its mean
+    #[arg(long)]
+    standardize: bool,
     /// Similarity above which two images are called the same: a number, or `saved` for the one that
     /// told the validation pairs apart best
     #[arg(long, default_value = "0.5")]
@@ -136,6 +139,7 @@ impl Trained {
             threads: arguments.threads,
             loss: Loss::of(description.convention),
             margin: description.margin,
+            standardize: description.standardize,
             activation: description.activation,
             pool: description.pool,
             distance: description.distance,
@@ -195,6 +199,7 @@ impl Arguments {
             distance: None,
             loss: None,
             margin: None,
+            standardize: false,
             threshold: Threshold::Number(0.5),
             adapter: config.adapter.clone(),
             plan: config.plan,
@@ -220,6 +225,7 @@ impl Arguments {
             distance: self.distance.unwrap_or(defaults.distance),
             convention: self.loss.unwrap_or(defaults.loss).convention(),
             margin: self.margin.unwrap_or(defaults.margin),
+            standardize: self.standardize,
             classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
@@ -238,6 +244,7 @@ impl Arguments {
             ("pool", self.pool.is_none_or(|kind| kind == description.pool)),
             ("distance", self.distance.is_none_or(|kind| kind == description.distance)),
             ("loss", self.loss.is_none_or(|loss| loss.convention() == description.convention)),
+            ("standardize", !self.standardize || description.standardize),
             ("margin", self.margin.is_none_or(|margin| margin == description.margin)),
         ];
         match told.iter().find(|(_, agrees)| !agrees) {

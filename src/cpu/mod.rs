@@ -10,12 +10,14 @@ mod adam;
 mod add;
 mod batch_norm;
 pub mod ceiling;
+mod channel_conv;
 mod contrastive;
 mod conv2d;
 mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod dropout;
 mod executor;
 mod gather;
 mod head;
@@ -26,11 +28,13 @@ mod products;
 mod real;
 mod reduce;
 mod rows;
+mod scale;
 mod schedule;
 mod scratch;
 mod sgd;
 pub mod simd;
 mod softmax_cross_entropy;
+mod standardize;
 mod threads;
 mod trunk;
 mod warp;
@@ -74,6 +78,7 @@ functions! {
     adam::Adam { forward }
     add::Add { forward, backward }
     batch_norm::BatchNorm { moments, merge, forward, backward_weight, backward_input }
+    channel_conv::ChannelConv { forward, backward_input, backward_weight }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {
@@ -82,14 +87,17 @@ functions! {
     dense::Dense { forward, backward_input, backward_weight, backward_bias }
     dense_blocked::DenseBlocked { forward, backward_input, backward_weight }
     distance::Distance { forward, backward }
+    dropout::Dropout { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
     objective::Objective { with_head, without_head }
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    scale::Scale { forward, backward_input, backward_scale }
     sgd::Sgd { forward }
     softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
+    standardize::Standardize { forward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
 }

@@ -8,20 +8,24 @@ pub mod activation;
 pub mod adam;
 pub mod add;
 pub mod batch_norm;
+pub mod channel_conv;
 pub mod contrastive;
 pub mod conv2d;
 pub mod conv2d_blocked;
 pub mod dense;
 pub mod dense_blocked;
 pub mod distance;
+pub mod dropout;
 pub mod gather;
 pub mod head;
 pub mod objective;
 pub mod pool2d;
 pub mod reduce;
 pub mod rows;
+pub mod scale;
 pub mod sgd;
 pub mod softmax_cross_entropy;
+pub mod standardize;
 pub mod trunk;
 pub mod warp;
 
@@ -63,20 +67,24 @@ stems! {
     adam::Adam,
     add::Add,
     batch_norm::BatchNorm,
+    channel_conv::ChannelConv,
     contrastive::Contrastive,
     conv2d::Conv2d,
     conv2d_blocked::Conv2dBlocked,
     dense::Dense,
     dense_blocked::DenseBlocked,
     distance::Distance,
+    dropout::Dropout,
     gather::Gather,
     head::Head,
     objective::Objective,
     pool2d::Pool2d,
     reduce::Reduce,
     rows::Rows,
+    scale::Scale,
     sgd::Sgd,
     softmax_cross_entropy::SoftmaxCrossEntropy,
+    standardize::Standardize,
     trunk::Trunk,
     warp::Warp,
 }

@@ -13,6 +13,7 @@ mod add;
 mod batch_norm;
 pub mod bound;
 pub mod case;
+mod channel_conv;
 pub mod compare;
 mod contrastive;
 mod conv2d;
@@ -20,6 +21,7 @@ mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod dropout;
 pub mod faults;
 mod gather;
 mod head;
@@ -27,8 +29,10 @@ mod objective;
 mod pool2d;
 mod reduce;
 mod rows;
+mod scale;
 mod sgd;
 mod softmax_cross_entropy;
+mod standardize;
 pub mod subject;
 pub mod trace;
 pub mod training;
@@ -57,6 +61,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         softmax_cross_entropy::cases,
         adam::cases,
         add::cases,
+        scale::cases,
+        channel_conv::cases,
+        dropout::cases,
+        standardize::cases,
         sgd::cases,
         reduce::cases,
         rows::cases,

@@ -22,6 +22,9 @@ pub struct Description {
     /// What the loss saw: the head's similarity, or the distance itself, without a head.
     pub convention: Convention,
     pub margin: f32,
+    /// Whether images are divided by their standard deviation, then their mean subtracted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standardize: bool,
     /// Of a classifier: how many it tells apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,

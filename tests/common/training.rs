@@ -40,6 +40,7 @@ pub fn short_run(
         distance: options.comparison.distance,
         convention: plan.options.convention,
         margin: 1.0,
+        standardize: false,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,
