@@ -172,7 +172,7 @@ fn omniglot_trains_alike_without_its_evaluation_set() {
     let (both, summary) = train(parent.path(), "both", &arguments);
     assert!(summary["test_accuracy"].is_number(), "{summary}");
     let weights = |run: &Path| std::fs::read(run.join("best.safetensors")).unwrap();
-    assert_eq!(weights(&alone), weights(&both));
+    assert!(weights(&alone) == weights(&both), "the test set changed what was learnt");
     // The run's size, split and rotations are eval's too.
     let eval =
         program().args(["eval", "--adapter", "cpu", "--json", "--run-dir"]).arg(&both).output().unwrap();

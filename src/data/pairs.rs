@@ -31,10 +31,22 @@ pub fn draw(
     stream: Stream,
     epoch: u64,
 ) -> Result<Vec<Pair>, DataError> {
+    draw_numbered(labels, members, |_, image| u64::from(image), seed, stream, epoch)
+}
+
+/// As [`draw`], but a member's partners depend on the number that `number` has for its place and image.
+pub(super) fn draw_numbered(
+    labels: &[u32],
+    members: &[u32],
+    number: impl Fn(usize, u32) -> u64,
+    seed: u64,
+    stream: Stream,
+    epoch: u64,
+) -> Result<Vec<Pair>, DataError> {
     let groups = Groups::of(labels, members)?;
     let mut pairs = Vec::with_capacity(2 * members.len());
-    for (&a, &(group, place)) in members.iter().zip(&groups.places) {
-        let mut random = Random::new(seed, stream, epoch, u64::from(a));
+    for (position, (&a, &(group, place))) in members.iter().zip(&groups.places).enumerate() {
+        let mut random = Random::new(seed, stream, epoch, number(position, a));
         let partners = &groups.images[group];
         let b = partners[pick_except(&mut random, partners.len(), place)];
         pairs.push(Pair { a, b, same: true });
@@ -58,7 +70,13 @@ pub fn shuffled(mut pairs: Vec<Pair>, seed: u64, epoch: u64) -> Vec<Pair> {
 ///
 /// As [`draw`].
 pub fn training(labels: &[u32], split: &Split, seed: u64, epoch: u64) -> Result<Vec<Pair>, DataError> {
-    let pairs = draw(labels, &split.train, seed, Stream::TrainPairs, epoch)?;
+    // Images behind the test set are numbered as if there were none: it must not change what is learnt.
+    let tested = split.test.len() as u64;
+    let number = |_, image: u32| match split.test.last() {
+        Some(&last) if image > last => u64::from(image).saturating_sub(tested),
+        _ => u64::from(image),
+    };
+    let pairs = draw_numbered(labels, &split.train, number, seed, Stream::TrainPairs, epoch)?;
     Ok(shuffled(pairs, seed, epoch))
 }
 

@@ -163,7 +163,10 @@ fn balanced(pool: Pool<'_>, wanted: Steps) -> Result<Vec<Pair>, DataError> {
         let place = start + drawn.len() as u128;
         // No members, no round: the drawing says so.
         let number = (place / u128::from(round.max(1))) as u64;
-        let all = pairs::draw(pool.labels, pool.members, seed, Stream::TrainPairs, number)?;
+        // By place: an image's number may depend on how many test images stand before it.
+        let by_place = |place, _| place as u64;
+        let all =
+            pairs::draw_numbered(pool.labels, pool.members, by_place, seed, Stream::TrainPairs, number)?;
         let all = pairs::shuffled(all, seed, number);
         let first = (place % u128::from(round.max(1))) as usize;
         drawn.extend(all.into_iter().skip(first).take(count - drawn.len()));
