@@ -416,8 +416,8 @@ fn losses_that_do_not_fit_are_refused() {
         Err(PlanError::Loss { why: found }) => assert!(found.contains(why), "{found}"),
         other => panic!("{:?}", other.map(|plan| plan.model)),
     };
-    refused(learning(PairLoss::Episodes { way: 20 }, usual), "take a batch of 60");
-    refused(learning(PairLoss::Episodes { way: 65 }, usual), "take a batch of 65");
+    refused(learning(PairLoss::Episodes { way: 20 }, usual), "--batch-size 60");
+    refused(learning(PairLoss::Episodes { way: 65 }, usual), "--batch-size 65");
     refused(learning(PairLoss::Episodes { way: 1 }, usual), "an episode of 1");
     let with = |comparison, loss| {
         let model = ModelOptions { comparison, ..ModelOptions::default() };
