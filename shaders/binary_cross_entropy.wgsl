@@ -44,9 +44,11 @@ fn rest(e: f32) -> f32 {
     if (e >= 0.5) {
         return 1.0 - exp(-e);
     }
-    let third = 1.0 - e * (1.0 / 3.0) * (1.0 - e * 0.25 * (1.0 - e * 0.2 * (1.0 - e * (1.0 / 6.0)
-        * (1.0 - e * (1.0 / 7.0) * (1.0 - e * 0.125 * (1.0 - e * (1.0 / 9.0)))))));
-    return e * (1.0 - e * 0.5 * third);
+    var series = 1.0;
+    for (var n = 8u; n > 1u; n--) {
+        series = 1.0 - e / f32(n) * series;
+    }
+    return e * series;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -101,15 +103,13 @@ fn backward(
     }
     let is_same = same[slot.first + i] != 0u;
     let d = x[i];
+    let e = exponent(d);
     var slope = 0.0;
     if (link == LOGIT) {
         slope = select(-sigmoid(-d), sigmoid(d), is_same);
-    } else if (d / scale <= floor) {
-        slope = 0.0;
-    } else if (is_same) {
+    } else if (is_same && e != floor) {
         slope = 1.0 / scale;
-    } else {
-        let e = exponent(d);
+    } else if (e != floor) {
         slope = -(exp(-e) / rest(e) / scale);
     }
     dx[i] = slope / f32(count);

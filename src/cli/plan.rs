@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Network
     #[arg(long, default_value = "sn-lenet5")]
     model: String,
+    /// Size of its images, channels first
+    #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH", default_value = "1x28x28")]
+    input: Shape,
     /// Pairs of a training step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
@@ -49,8 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     config.check()?;
     let target = Target::open(&arguments.adapter)?;
-    let input = Shape { channels: 1, height: 28, width: 28 };
-    let plan = target.plan(&config, (input, 10), MNIST)?;
+    let plan = target.plan(&config, (arguments.input, 10), MNIST)?;
     if arguments.json {
         print_json(&describe(&plan))?;
         return Ok(ExitCode::SUCCESS);
@@ -66,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         plan.state()
     ))?;
     print_line(&format!(
-        "{} launches, {:.1} MFLOP and {:.1} MB a training step; {:.1} MB of memory with MNIST resident",
+        "{} launches, {:.1} MFLOP and {:.1} MB a training step; {:.1} MB of memory with as many images as MNIST has",
         plan.train.len(),
         plan.flops_per_step() as f64 / 1e6,
         plan.bytes_per_step() as f64 / 1e6,

@@ -30,15 +30,13 @@ pub mod reference {
 
     fn slope<T: Real>(loss: &BinaryCrossEntropy, d: T, same: bool) -> T {
         let (one, scale) = (T::of(1.0), T::of(loss.scale));
+        let e = exponent(loss, d);
         match loss.link {
             Link::Logit if same => sigmoid(d, one),
             Link::Logit => -sigmoid(-d, one),
-            Link::Exponential if d / scale <= T::of(loss.floor) => T::of(0.0),
+            Link::Exponential if e == T::of(loss.floor) => T::of(0.0),
             Link::Exponential if same => one / scale,
-            Link::Exponential => {
-                let e = exponent(loss, d);
-                (-e).exp() / (-e).exp_m1() / scale
-            }
+            Link::Exponential => (-e).exp() / (-e).exp_m1() / scale,
         }
     }
 

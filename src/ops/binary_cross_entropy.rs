@@ -25,6 +25,9 @@ attributes! {
     }
 }
 
+/// Terms of the series by which kernels compute `1 - exp(-e)`.
+const SERIES: usize = 7;
+
 impl BinaryCrossEntropy {
     /// `x` [pairs], distances, and the labels `same` from `slot.first` -> `history` [.., 2]: mean loss and hits of
     /// this training step, at row `slot.index`.
@@ -35,7 +38,7 @@ impl BinaryCrossEntropy {
             self.constants(),
             &[("x", x), ("same", same)],
             &[("history", history)],
-            Cost::groups(1, pairs.div_ceil(WORKGROUP) + 16, 8 * pairs),
+            Cost::groups(1, pairs.div_ceil(WORKGROUP) * (1 + SERIES) + 16, 8 * pairs),
         )
     }
 
@@ -47,7 +50,7 @@ impl BinaryCrossEntropy {
             self.constants(),
             &[("x", x), ("same", same)],
             &[("dx", dx)],
-            Cost::each(pairs, 0, 8 * pairs),
+            Cost::each(pairs, SERIES, 8 * pairs),
         )
     }
 

@@ -8,10 +8,13 @@ use crate::plan::Slot;
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
     for link in [Link::Logit, Link::Exponential] {
-        for (name, pairs, count) in
-            [("one pair", 1, 1), ("a batch", 64, 64), ("odd", 203, 203), ("short batch", 70, 67)]
-        {
-            let loss = BinaryCrossEntropy { pairs, link, scale: 12.5, floor: 1e-6 };
+        for (name, pairs, count, scale) in [
+            ("one pair", 1, 1, 8.0),
+            ("a batch", 64, 64, 8.0),
+            ("odd", 203, 203, 12.5),
+            ("short batch", 70, 67, 8.0),
+        ] {
+            let loss = BinaryCrossEntropy { pairs, link, scale, floor: 1e-6 };
             let name = format!("{link}, {name}");
             let slot = Slot { first: 5, count, index: 3, ..Slot::default() };
 
@@ -40,7 +43,8 @@ pub fn cases(layout: Layout) -> Vec<Case> {
     cases
 }
 
-/// Distances of all sizes that tell the link's branches apart, none where rounding decides which branch is taken.
+/// Distances of all sizes that tell the link's branches apart, none where rounding decides which branch is taken. By a
+/// scale of 8, a division without rounding, some meet the borders themselves.
 fn inputs(maker: &mut Maker, loss: &BinaryCrossEntropy, slot: &Slot) -> (View, View) {
     let signed = maker.signed(loss.pairs as usize);
     let values = match loss.link {
@@ -58,7 +62,13 @@ fn inputs(maker: &mut Maker, loss: &BinaryCrossEntropy, slot: &Slot) -> (View, V
                 let moved = if near(std::f32::consts::LN_2) || near(loss.floor) { 1.01 * e } else { e };
                 moved * loss.scale
             };
-            signed.iter().zip(sizes.iter().cycle()).map(of).collect()
+            let mut values: Vec<f32> = signed.iter().zip(sizes.iter().cycle()).map(of).collect();
+            if loss.scale == 8.0 {
+                let borders = [std::f32::consts::LN_2, loss.floor];
+                let edges = borders.iter().flat_map(|border| [border * loss.scale; 6]);
+                values.iter_mut().skip(2).zip(edges).for_each(|(value, edge)| *value = edge);
+            }
+            values
         }
     };
     let x = maker.values("x", values);

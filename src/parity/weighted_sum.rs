@@ -2,7 +2,7 @@
 
 use super::case::{Case, Maker};
 use crate::ops::weighted_sum::WeightedSum;
-use crate::ops::{Layout, View};
+use crate::ops::{ITERATION_BUDGET, Layout, View};
 
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -47,6 +47,14 @@ pub fn cases(layout: Layout) -> Vec<Case> {
             cases.push(maker.done());
         }
     }
+    // The grid folds over two dimensions, and has a workgroup too many.
+    let sum = WeightedSum { pairs: ITERATION_BUDGET as u32 + 10, features: 1, first: 0, accumulate: false };
+    let mut maker = Maker::new(("weighted_sum", "forward"), "more than 65,535 pairs", layout);
+    let x = embeddings(&mut maker, &sum);
+    let (weight, bias) = (maker.numbers("weight", 1), maker.numbers("bias", 1));
+    let y = maker.output("y", total(&sum), true);
+    maker.step(sum.forward(x, weight, bias, y));
+    cases.push(maker.done());
     cases
 }
 

@@ -7,8 +7,8 @@
 
 use super::subnet::Stage;
 use super::{
-    BatchLayout, Buffer, HISTORY, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
-    lists, liveness,
+    BatchLayout, Buffer, Capacity, HISTORY, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role,
+    Tensor, lists, liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
@@ -111,7 +111,10 @@ impl Builder<'_> {
         let features = output.len();
         self.add_comparison(network, features);
         let windows = self.data_buffers(network.input);
-        let fixed = self.fixed_buffers(features);
+        // A table larger than a binding is filled several times.
+        let rows = (options.max_binding / (4 * features)).max(2);
+        let capacity = Capacity { embeddings: options.capacity.embeddings.min(rows), ..options.capacity };
+        let fixed = self.fixed_buffers(features, capacity);
 
         let largest = self.stages.iter().map(|s| s.input.len().max(s.output.len())).max().unwrap_or(1);
         let largest = match options.kind {
@@ -158,7 +161,7 @@ impl Builder<'_> {
         self.check(&[&train, &embed, &score])?;
         Ok(Plan {
             model: network.name.clone(),
-            options: *options,
+            options: PlanOptions { capacity, ..*options },
             input: network.input,
             features,
             comparison: network.comparison,
@@ -207,8 +210,7 @@ impl Builder<'_> {
             .collect()
     }
 
-    fn fixed_buffers(&mut self, features: usize) -> Fixed {
-        let capacity = self.options.capacity;
+    fn fixed_buffers(&mut self, features: usize, capacity: Capacity) -> Fixed {
         let branches = self.options.batch.branches();
         let [index, labels, matrices] = lists(self.options.batch);
         let train_index = self.lone(index, Role::List, &[capacity.pairs, branches]);

@@ -54,13 +54,13 @@ impl PairLoss {
             {
                 refused("episodes compare by the Euclidean distance, without a head".into())
             }
-            PairLoss::Episodes { way } if way < 2 => refused(format!(
-                "an episode of {way} leaves nothing to choose from; it takes 2 pairs or more"
-            )),
+            PairLoss::Episodes { way } if way < 2 => {
+                refused(format!("an episode of {way} leaves nothing to choose from; use --way 2 or more"))
+            }
             PairLoss::Episodes { way } if !pairs.is_multiple_of(way) => {
                 let fitting = (pairs / way).max(1) * way;
                 refused(format!(
-                    "{pairs} pairs make no whole number of episodes of {way}; take a batch of {fitting}"
+                    "{pairs} pairs make no whole number of episodes of {way}; use --batch-size {fitting}"
                 ))
             }
             _ => Ok(()),

@@ -506,8 +506,8 @@ fn losses_that_do_not_fit_are_refused() {
         Err(PlanError::Loss { why: found }) => assert!(found.contains(why), "{found}"),
         other => panic!("{:?}", other.map(|plan| plan.model)),
     };
-    refused(learning(PairLoss::Episodes { way: 20 }, usual), "take a batch of 60");
-    refused(learning(PairLoss::Episodes { way: 65 }, usual), "take a batch of 65");
+    refused(learning(PairLoss::Episodes { way: 20 }, usual), "--batch-size 60");
+    refused(learning(PairLoss::Episodes { way: 65 }, usual), "--batch-size 65");
     refused(learning(PairLoss::Episodes { way: 1 }, usual), "an episode of 1");
     let with = |comparison, loss| {
         let model = ModelOptions { comparison, ..ModelOptions::default() };
@@ -533,13 +533,14 @@ fn koch_has_its_parameters() {
     let model = ModelOptions { comparison, ..ModelOptions::default() };
     let input = Shape { channels: 1, height: 105, width: 105 };
     let network = network("koch", input, &model).unwrap();
-    let options = PlanOptions {
-        loss: PairLoss::CrossEntropy,
-        ..options(PlanKind::Unfused, 32, 128 << 20, Layout::Plain)
-    };
-    let plan = build(&network, &options).unwrap();
+    let usual = options(PlanKind::Unfused, 32, 128 << 20, Layout::Plain);
+    let capacity = Capacity { embeddings: 10_000, ..usual.capacity };
+    let plan = build(&network, &PlanOptions { loss: PairLoss::CrossEntropy, capacity, ..usual }).unwrap();
     assert_eq!((plan.trainable(), plan.state(), plan.features), (38_951_745, 0, 4096));
     assert_eq!(plan.tensor("fc1.weight").unwrap().shape, [4096, 9216]);
+    // What a binding of 128 MiB holds of 10,000 embeddings.
+    assert_eq!(plan.tensor("embeddings").unwrap().shape, [8192, 4096]);
+    assert_eq!(plan.options.capacity.embeddings, 8192);
     let starts = |name: &str| plan.parameters.iter().find(|p| p.name == name).unwrap().initial;
     let normal = |mean, deviation| Initial::Normal { mean, deviation };
     assert_eq!([starts("conv3.weight"), starts("conv3.bias")], [normal(0.0, 0.01), normal(0.5, 0.01)]);

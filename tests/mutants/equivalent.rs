@@ -37,6 +37,10 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("batch_norm.moments", "lane == 0u", "lane != 0u", LANES),
     entry("batch_norm.backward_weight", "n < images", "n <= images", NOBODY),
     entry("batch_norm.backward_weight", "lane == 0u", "lane != 0u", LANES),
+    entry("binary_cross_entropy.softplus", "v <= 0.0", "v < 0.0", MEET),
+    entry("binary_cross_entropy.exponent", "e <= floor", "e < floor", MEET),
+    entry("binary_cross_entropy.rest", "e >= 0.5", "e > 0.5", MEET),
+    entry("binary_cross_entropy.forward", "lane == 0u", "lane != 0u", LANES),
     entry("contrastive.shortfall", "value >= margin", "value > margin", MEET),
     entry("contrastive.forward", "lane == 0u", "lane != 0u", LANES),
     entry("conv2d.input", "in_height * in_width - 1u", "in_height * in_width + 1u", CLAMP),
@@ -75,6 +79,10 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("objective.measure", "pairs - 1u", "pairs + 1u", CLAMP),
     entry("objective.measure", "sum <= squared_floor", "sum < squared_floor", MEET),
     entry("objective.without_head", "lane == 0u", "lane != 0u", LANES),
+    entry("weighted_sum.forward", "pairs - 1u", "pairs + 1u", CLAMP),
+    entry("weighted_sum.forward", "lane == 0u", "lane != 0u", LANES),
+    entry("weighted_sum.forward", "&&", "||", LANES),
+    entry("weighted_sum.forward", "number < pairs", "number <= pairs", TWICE),
 ];
 
 impl std::fmt::Display for Equivalent {
