@@ -77,7 +77,7 @@ impl Bench {
         let start = Instant::now();
         let scores = eval::score(&mut self.cpu, &self.test)?;
         let seconds = start.elapsed().as_secs_f64();
-        let metrics = eval::metrics(&self.test, &scores, PairLoss::default(), 0.5);
+        let metrics = eval::metrics(&self.test, &scores, self.cpu.plan().learnt(), 0.5);
         Ok((seconds * 1e6, metrics.accuracy))
     }
 }

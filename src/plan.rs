@@ -6,6 +6,7 @@
 mod backward;
 mod blocked;
 mod build;
+mod comparison;
 mod fused;
 mod initial;
 pub(crate) mod liveness;
@@ -16,6 +17,7 @@ mod phases;
 mod subnet;
 
 use crate::data::Shape;
+use crate::model::Comparison;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 
 pub use build::{build, build_first};
@@ -224,6 +226,8 @@ pub enum PlanError {
     Layer { layer: String, input: Shape, why: String },
     #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
     Unfusable { what: String, why: String },
+    #[error("this loss cannot train: {why}")]
+    Loss { why: String },
     #[error("a batch of {pairs} is too small: {why}")]
     Batch { pairs: usize, why: &'static str },
 }
@@ -236,7 +240,8 @@ pub struct Plan {
     pub input: Shape,
     /// Values of an embedding.
     pub features: usize,
-    /// Whether scores are similarities from a head, or nothing but distances.
+    pub comparison: Comparison,
+    /// Whether scores are similarities too, or nothing but distances.
     pub has_head: bool,
     pub parameters: Vec<Parameter>,
     pub buffers: Vec<Buffer>,
@@ -257,6 +262,11 @@ impl Plan {
     /// Those of this plan.
     pub fn lists(&self) -> [&'static str; 3] {
         lists(self.options.batch)
+    }
+
+    /// The loss of a pair, and what it was computed from.
+    pub fn learnt(&self) -> (PairLoss, Comparison) {
+        (self.options.loss, self.comparison)
     }
 
     pub fn steps(&self, phase: Phase) -> &[Step] {

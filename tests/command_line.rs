@@ -215,9 +215,10 @@ fn a_driver_that_is_missing_is_no_reason_to_take_another() {
 }
 
 #[test]
-fn both_losses_and_all_layers_learn() {
+fn all_losses_and_layers_learn() {
     for arguments in [
         &["--loss", "hadsell"][..],
+        &["--loss", "cross-entropy"],
         &["--activation", "tanh", "--pool", "average"],
         &["--activation", "sigmoid", "--lr", "0.003"],
         &["--distance", "l1", "--margin", "0.9"],
@@ -227,6 +228,12 @@ fn both_losses_and_all_layers_learn() {
         let (_, summary) = train(parent.path(), "run", &[arguments, &common].concat());
         let accuracy = summary["test_accuracy"].as_f64().unwrap();
         assert!(accuracy > 80.0, "{arguments:?}: test pairs {accuracy} %");
+        // What was saved says how it compares.
+        let folder = parent.path().join("run");
+        let again = run(&["eval", "--adapter", "cpu", "--json", "--run-dir", folder.to_str().unwrap()]);
+        assert!(again.status.success(), "{}", stderr(&again));
+        let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+        assert_eq!(again["accuracy"], summary["test_accuracy"], "{arguments:?}");
     }
 }
 

@@ -9,13 +9,14 @@ use gpu_siamese::data::Shape;
 use gpu_siamese::gpu::reflect::{self, Entry};
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
+use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::ops::{
     self, Access, BufferId, Constant, FUSED_WORKGROUP, ITERATION_BUDGET, Layout, STEMS, Stem, Step,
     WORKGROUP, trunk,
 };
 use gpu_siamese::parity::cases;
 use gpu_siamese::plan::{
-    BatchLayout, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build,
+    BatchLayout, OptimizerOptions, PairLoss, Phase, Plan, PlanKind, PlanOptions, SgdOptions, Slot, build,
 };
 use naga::back;
 
@@ -97,8 +98,17 @@ fn steps_of_plans() -> Vec<Step> {
     let plans = variants.map(|options| build(&siamese, &options).unwrap());
     let classifier = network("lenet5", input, &ModelOptions::default()).unwrap();
     let labelled = PlanOptions { batch: BatchLayout::Labelled, ..usual };
-    let plans: Vec<Plan> =
-        plans.into_iter().chain(build(&classifier, &labelled)).chain([residual_plan()]).collect();
+    let losses = [PairLoss::CrossEntropy, PairLoss::Episodes { way: 4 }].map(|loss| {
+        let comparison = loss.comparison(DistanceKind::Euclidean);
+        let options = ModelOptions { comparison, ..ModelOptions::default() };
+        build(&network("sn-lenet5", input, &options).unwrap(), &PlanOptions { loss, ..usual }).unwrap()
+    });
+    let plans: Vec<Plan> = plans
+        .into_iter()
+        .chain(build(&classifier, &labelled))
+        .chain([residual_plan()])
+        .chain(losses)
+        .collect();
     let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
     plans.iter().flat_map(phases).flatten().collect()
 }

@@ -26,27 +26,11 @@ pub enum Loss {
     Contrastive,
     /// On the distance itself, without a head: Hadsell, Chopra and LeCun (2006).
     Hadsell,
-}
-
-impl Loss {
-    /// The same with its margin.
-    fn with(self, margin: f32) -> PairLoss {
-        let convention = match self {
-            Loss::Contrastive => Convention::Similarity,
-            Loss::Hadsell => Convention::Distance,
-        };
-        PairLoss::Contrastive { convention, margin }
-    }
-
-    /// The flags' values for a loss: its name, and its margin.
-    pub fn of(loss: PairLoss) -> (Self, f32) {
-        match loss {
-            PairLoss::Contrastive { convention: Convention::Similarity, margin } => {
-                (Loss::Contrastive, margin)
-            }
-            PairLoss::Contrastive { convention: Convention::Distance, margin } => (Loss::Hadsell, margin),
-        }
-    }
+    /// On the probability that a pair is the same, from a learned sum of what features differ by, or as the model
+    /// has it: Koch, Zemel and Salakhutdinov (2015).
+    CrossEntropy,
+    /// On the squared distances within episodes, without a head: Snell, Swersky and Zemel (2017).
+    Episodes,
 }
 
 /// Which optimizer to train with.
@@ -149,10 +133,13 @@ pub struct Config {
     /// Of sgd: so many times a weight is added to its gradient, such as conv=0.02,dense=0.001 [default: 0]
     #[arg(long, value_name = "LIST")]
     pub l2: Option<Penalty>,
-    /// Loss of pairs; a classifier has its own, the cross-entropy of classes
-    #[arg(long, default_value = "contrastive")]
-    pub loss: Loss,
-    /// Margin of the loss
+    /// Loss of pairs [default: what the model was made for]; a classifier has its own, the cross-entropy of classes
+    #[arg(long)]
+    pub loss: Option<Loss>,
+    /// Of episodes: how many classes one tells apart [default: 20]
+    #[arg(long, value_name = "CLASSES")]
+    pub way: Option<usize>,
+    /// Margin of the contrastive loss, and of hadsell
     #[arg(long, default_value_t = 1.0)]
     pub margin: f32,
     /// Activation of the subnet
@@ -181,6 +168,9 @@ pub struct Config {
     #[arg(long)]
     pub log_steps: bool,
 }
+
+/// Classes of an episode, unless told otherwise.
+const WAY: usize = 20;
 
 /// Settings that a resumed run may change; every other one has shaped the weights already.
 const CHANGEABLE: &[&str] = &[
@@ -368,6 +358,11 @@ impl Config {
             };
             return Err(Failure::Usage(format!("--{flag} is not of this optimizer: {hint}")));
         }
+        if self.way.is_some() && self.loss() != Loss::Episodes {
+            return Err(Failure::Usage(
+                "--way is not of this loss: add --loss episodes, or leave it out".into(),
+            ));
+        }
         if self.batch_size == 0 || self.batch_size > 1 << 16 {
             let size = self.batch_size;
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));
@@ -407,14 +402,29 @@ impl Config {
     /// How training pairs are drawn.
     ///
     /// # Errors
-    /// The loss wants others.
+    /// The network, or the loss, wants others.
     pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
-        let usual = match self.split_by(dataset) {
-            _ if self.batch() == BatchLayout::Labelled => Sampling::Balanced,
-            SplitBy::Alphabets => Sampling::Alphabets,
-            _ => Sampling::Balanced,
-        };
-        Ok(self.sampling.unwrap_or(usual))
+        let refused = |hint: &str| Err(Failure::Usage(format!("--sampling: {hint}")));
+        let given = self.sampling;
+        if self.batch() == BatchLayout::Labelled {
+            return match given {
+                Some(_) => refused("a classifier learns from images, not from pairs; leave it out"),
+                None => Ok(Sampling::Balanced),
+            };
+        }
+        match (self.pair_loss(), given) {
+            (PairLoss::Episodes { way }, None) => Ok(Sampling::Episodes { way }),
+            (PairLoss::Episodes { way }, Some(given)) if given != (Sampling::Episodes { way }) => {
+                refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
+            }
+            (PairLoss::Episodes { .. }, Some(given)) => Ok(given),
+            (_, Some(Sampling::Episodes { .. })) => refused(
+                "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
+            ),
+            (_, Some(given)) => Ok(given),
+            (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
+            (_, None) => Ok(Sampling::Balanced),
+        }
     }
 
     pub fn batch(&self) -> BatchLayout {
@@ -422,7 +432,39 @@ impl Config {
     }
 
     pub fn pair_loss(&self) -> PairLoss {
-        self.loss.with(self.margin)
+        let margin = self.margin;
+        match self.loss() {
+            Loss::Contrastive => PairLoss::Contrastive { convention: Convention::Similarity, margin },
+            Loss::Hadsell => PairLoss::Contrastive { convention: Convention::Distance, margin },
+            Loss::CrossEntropy => PairLoss::CrossEntropy,
+            Loss::Episodes => PairLoss::Episodes { way: self.way.unwrap_or(WAY) },
+        }
+    }
+
+    /// The loss that was chosen, or what the model was made for.
+    pub fn loss(&self) -> Loss {
+        let made_for =
+            if model::gives_probability(&self.model) { Loss::CrossEntropy } else { Loss::Contrastive };
+        self.loss.unwrap_or(made_for)
+    }
+
+    /// These settings with another loss.
+    pub fn with_loss(self, loss: PairLoss) -> Self {
+        let of = |loss| Config { loss: Some(loss), ..self.clone() };
+        match loss {
+            PairLoss::Contrastive { convention: Convention::Similarity, margin } => {
+                Config { margin, ..of(Loss::Contrastive) }
+            }
+            PairLoss::Contrastive { convention: Convention::Distance, margin } => {
+                Config { margin, ..of(Loss::Hadsell) }
+            }
+            PairLoss::CrossEntropy => of(Loss::CrossEntropy),
+            PairLoss::Episodes { way } => {
+                // The batch is one of whole episodes.
+                let batch_size = self.batch_size.next_multiple_of(way.max(1));
+                Config { way: Some(way), batch_size, ..of(Loss::Episodes) }
+            }
+        }
     }
 
     pub fn optimizer_options(&self) -> OptimizerOptions {
@@ -468,7 +510,7 @@ mod tests {
         let config = Config {
             data_dir: Some("it's here".into()),
             lr: 0.002,
-            loss: Loss::Hadsell,
+            loss: Some(Loss::Hadsell),
             batch_size: 32,
             log_steps: true,
             ..Config::default()

@@ -100,8 +100,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
-    let loss = executor.plan().options.loss;
-    let metrics = eval::metrics(&task.pairs, &scores, loss, trained.threshold);
+    let learnt = executor.plan().learnt();
+    let metrics = eval::metrics(&task.pairs, &scores, learnt, trained.threshold);
     let roc = Roc::of(&task.pairs, &scores).filter(|_| task.labelled).map(|roc| roc.figures());
     let classes = match &task.classes {
         Some(images) => class_metrics(executor.as_mut(), images, &mut progress)?,
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let saved = trained
         .saved_threshold()
         .filter(|_| task.labelled)
-        .map(|threshold| eval::metrics(&task.pairs, &scores, loss, threshold).accuracy);
+        .map(|threshold| eval::metrics(&task.pairs, &scores, learnt, threshold).accuracy);
     if let Some(path) = &arguments.scores {
         write_scores(path, &task, &scores)?;
     }

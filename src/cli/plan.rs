@@ -22,9 +22,9 @@ pub struct Arguments {
     /// Pairs of a training step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Loss
-    #[arg(long, default_value = "contrastive")]
-    loss: Loss,
+    /// Loss [default: what the model was made for]
+    #[arg(long)]
+    loss: Option<Loss>,
     /// How the training step is cut into launches
     #[arg(long, default_value = "auto")]
     plan: PlanChoice,

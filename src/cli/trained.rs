@@ -14,7 +14,7 @@ use crate::model;
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{Capacity, NORM_EPS};
+use crate::plan::{Capacity, NORM_EPS, PairLoss};
 use crate::train::checkpoint::CheckpointError;
 use crate::train::{Description, RunError, Weights, checkpoint, setup};
 
@@ -129,21 +129,19 @@ impl Trained {
             None => arguments.describe(&path)?,
         };
         check(&description, &path)?;
-        let (loss, margin) = Loss::of(description.loss);
         let config = Config {
             model: description.model.clone(),
             adapter: arguments.adapter.clone(),
             plan: arguments.plan,
             threads: arguments.threads,
-            loss,
-            margin,
             activation: description.activation,
             pool: description.pool,
             distance: description.distance,
             seed: description.seed,
             dataset: description.dataset.clone(),
             ..settings.unwrap_or_default()
-        };
+        }
+        .with_loss(description.loss);
         Ok(Trained { description, threshold, config, weights, path })
     }
 
@@ -226,7 +224,8 @@ impl Arguments {
         };
         let defaults = Config::default();
         let loss = Config {
-            loss: self.loss.unwrap_or(defaults.loss),
+            model: model.clone(),
+            loss: self.loss,
             margin: self.margin.unwrap_or(defaults.margin),
             ..Config::default()
         };
@@ -249,15 +248,15 @@ impl Arguments {
 
     /// Weights that describe themselves are used as they say; a flag that says otherwise is an error.
     fn agrees_with(&self, description: Description, path: &Path) -> Result<Description, Failure> {
-        let (of_loss, of_margin) = Loss::of(description.loss);
+        let own = Config::default().with_loss(description.loss);
         let told = [
             ("model", self.model.as_ref().is_none_or(|model| *model == description.model)),
             ("input", self.input.is_none_or(|input| input == description.input)),
             ("activation", self.activation.is_none_or(|kind| kind == description.activation)),
             ("pool", self.pool.is_none_or(|kind| kind == description.pool)),
             ("distance", self.distance.is_none_or(|kind| kind == description.distance)),
-            ("loss", self.loss.is_none_or(|loss| loss == of_loss)),
-            ("margin", self.margin.is_none_or(|margin| margin == of_margin)),
+            ("loss", self.loss.is_none_or(|loss| Some(loss) == own.loss)),
+            ("margin", self.margin.is_none_or(|margin| margin == own.margin)),
         ];
         match told.iter().find(|(_, agrees)| !agrees) {
             None => Ok(description),
@@ -293,12 +292,16 @@ fn run_settings(folder: &Path) -> Result<Config, Failure> {
 /// Refuses a description that no run of this program could have written.
 fn check(description: &Description, path: &Path) -> Result<(), Failure> {
     let Shape { channels, height, width } = description.input;
-    let (_, margin) = Loss::of(description.loss);
+    let margin = Config::default().with_loss(description.loss).margin;
     let sane = |size: usize| (1..=4096).contains(&size);
     let message = if !(sane(channels) && sane(height) && sane(width)) {
         format!("images of {}", description.input)
     } else if !(margin > 0.0 && margin.is_finite()) {
         format!("a margin of {margin}")
+    } else if let PairLoss::Episodes { way } = description.loss
+        && !(2..=1 << 16).contains(&way)
+    {
+        format!("episodes of {way}")
     } else if !(0.0..=1.0).contains(&description.threshold) {
         format!("a threshold of {}", description.threshold)
     } else {

@@ -9,6 +9,7 @@ mod activation;
 mod adam;
 mod add;
 mod batch_norm;
+mod binary_cross_entropy;
 pub mod ceiling;
 mod contrastive;
 mod conv2d;
@@ -16,6 +17,7 @@ mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod episode;
 mod executor;
 mod gather;
 mod head;
@@ -34,6 +36,7 @@ mod softmax_cross_entropy;
 mod threads;
 mod trunk;
 mod warp;
+mod weighted_sum;
 
 use crate::ops::{self, Step};
 
@@ -74,6 +77,7 @@ functions! {
     adam::Adam { forward }
     add::Add { forward, backward }
     batch_norm::BatchNorm { moments, merge, forward, backward_weight, backward_input }
+    binary_cross_entropy::BinaryCrossEntropy { forward, backward, similarity }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {
@@ -82,6 +86,7 @@ functions! {
     dense::Dense { forward, backward_input, backward_weight, backward_bias }
     dense_blocked::DenseBlocked { forward, backward_input, backward_weight }
     distance::Distance { forward, backward }
+    episode::Episode { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
     objective::Objective { with_head, without_head }
@@ -92,6 +97,7 @@ functions! {
     softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
+    weighted_sum::WeightedSum { forward, backward_input, backward_weight, backward_bias }
 }
 
 /// Overwrites `to` with `values`, or adds them.

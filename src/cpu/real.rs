@@ -19,6 +19,8 @@ pub trait Real:
     /// Exact: every f32 is one of these numbers.
     fn of(value: f32) -> Self;
     fn exp(self) -> Self;
+    /// `exp(x) - 1`
+    fn exp_m1(self) -> Self;
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
@@ -38,6 +40,9 @@ macro_rules! real {
             }
             fn exp(self) -> Self {
                 $ty::exp(self)
+            }
+            fn exp_m1(self) -> Self {
+                $ty::exp_m1(self)
             }
             fn ln(self) -> Self {
                 $ty::ln(self)

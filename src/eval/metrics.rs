@@ -2,6 +2,7 @@
 
 use super::Score;
 use crate::data::Pair;
+use crate::model::Comparison;
 use crate::plan::PairLoss;
 
 /// What a network's scores of many pairs are worth.
@@ -15,12 +16,18 @@ pub struct PairMetrics {
 }
 
 /// Accuracy at a threshold, and loss, of scored pairs.
-pub fn metrics(pairs: &[Pair], scores: &[Score], loss: PairLoss, threshold: f64) -> PairMetrics {
+pub fn metrics(
+    pairs: &[Pair],
+    scores: &[Score],
+    (loss, comparison): (PairLoss, Comparison),
+    threshold: f64,
+) -> PairMetrics {
     let mut hits = 0usize;
     let mut sum = 0.0;
     for (pair, score) in pairs.iter().zip(scores) {
         hits += usize::from((f64::from(score.similarity) > threshold) == pair.same);
-        sum += loss.of_pair(f64::from(score.distance), f64::from(score.similarity), pair.same);
+        let score = (f64::from(score.distance), f64::from(score.similarity));
+        sum += loss.of_pair(comparison, score, pair.same);
     }
     let count = pairs.len().max(1) as f64;
     PairMetrics { pairs: pairs.len(), accuracy: 100.0 * hits as f64 / count, loss: sum / count }
@@ -54,6 +61,7 @@ pub fn best_threshold(pairs: &[Pair], scores: &[Score]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::distance::DistanceKind;
     use proptest::prelude::*;
 
     fn scored(values: &[(f32, bool)]) -> (Vec<Pair>, Vec<Score>) {
@@ -65,7 +73,8 @@ mod tests {
 
     fn accuracy(values: &[(f32, bool)], threshold: f64) -> f64 {
         let (pairs, scores) = scored(values);
-        metrics(&pairs, &scores, PairLoss::default(), threshold).accuracy
+        let comparison = PairLoss::default().comparison(DistanceKind::Euclidean);
+        metrics(&pairs, &scores, (PairLoss::default(), comparison), threshold).accuracy
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Networks as lists of named layers: one file per system of the papers, and the registry by name.
 
+pub mod koch;
 pub mod lenet5;
 pub mod resnet;
 pub mod sn_lenet5;
@@ -73,12 +74,22 @@ pub enum Comparison {
     /// A distance. With a head, batch norm over it, then a learned affine map and a sigmoid. Without one the
     /// distance itself is what the loss sees.
     Distance { kind: DistanceKind, head: bool },
+    /// A learned sum of what each feature differs by, the logit of a probability (Koch, Zemel and Salakhutdinov,
+    /// 2015). As a distance it counts negative.
+    WeightedSum,
+    /// The probability `exp(-max(D / scale, 1e-6))` of the L1 distance `D`, without parameters.
+    Exponential { scale: f32 },
 }
 
 impl Comparison {
     /// Whether a head stands behind the distance.
     pub fn has_head(self) -> bool {
         matches!(self, Comparison::Distance { head: true, .. })
+    }
+
+    /// Whether it gives a similarity, or nothing but a distance.
+    pub fn gives_similarity(self) -> bool {
+        !matches!(self, Comparison::Distance { head: false, .. })
     }
 }
 
@@ -128,13 +139,14 @@ pub enum ModelError {
 }
 
 /// Every model's name, as `--model` takes it.
-pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "lenet5", "resnet-small-classifier"];
+pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "koch", "lenet5", "resnet-small-classifier"];
 
 /// The network of this name for images of this shape.
 pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
     match name {
         "sn-lenet5" => sn_lenet5::network(input, options),
         "resnet-small" => resnet::small(input, options),
+        "koch" => Ok(koch::network(input, options)),
         "lenet5" => lenet5::network(input, options),
         "resnet-small-classifier" => Ok(resnet::small(input, options)?.classifier(name, "classes", options)),
         _ => Err(ModelError::Unknown { name: name.to_string() }),
@@ -144,6 +156,11 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Netwo
 /// Whether a model gives each image a logit for each class instead of comparing two.
 pub fn is_classifier(name: &str) -> bool {
     subnet_of(name).is_some()
+}
+
+/// Whether a model was made to give the probability that a pair is the same.
+pub fn gives_probability(name: &str) -> bool {
+    matches!(name, "koch")
 }
 
 /// The network that compares, of whose subnet a classifier is made.

@@ -8,12 +8,14 @@ pub mod activation;
 pub mod adam;
 pub mod add;
 pub mod batch_norm;
+pub mod binary_cross_entropy;
 pub mod contrastive;
 pub mod conv2d;
 pub mod conv2d_blocked;
 pub mod dense;
 pub mod dense_blocked;
 pub mod distance;
+pub mod episode;
 pub mod gather;
 pub mod head;
 pub mod objective;
@@ -24,6 +26,7 @@ pub mod sgd;
 pub mod softmax_cross_entropy;
 pub mod trunk;
 pub mod warp;
+pub mod weighted_sum;
 
 /// Invocations in a workgroup of a kernel (`WORKGROUP` in `shaders/common.wgsl`).
 pub const WORKGROUP: usize = 64;
@@ -63,12 +66,14 @@ stems! {
     adam::Adam,
     add::Add,
     batch_norm::BatchNorm,
+    binary_cross_entropy::BinaryCrossEntropy,
     contrastive::Contrastive,
     conv2d::Conv2d,
     conv2d_blocked::Conv2dBlocked,
     dense::Dense,
     dense_blocked::DenseBlocked,
     distance::Distance,
+    episode::Episode,
     gather::Gather,
     head::Head,
     objective::Objective,
@@ -79,6 +84,7 @@ stems! {
     softmax_cross_entropy::SoftmaxCrossEntropy,
     trunk::Trunk,
     warp::Warp,
+    weighted_sum::WeightedSum,
 }
 
 /// Stem of the shared declarations that stand before every op's WGSL.

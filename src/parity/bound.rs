@@ -122,6 +122,19 @@ impl Real for Tracked {
         Tracked::leaf(value, value * (self.bound().exp_m1() * (1.0 + granted) + granted))
     }
 
+    /// Of `exp(x) - 1`, and of a series near 0, as the kernel computes it.
+    fn exp_m1(self) -> Self {
+        let value = self.value.exp_m1();
+        let moved = self.value.exp() * self.bound().exp_m1();
+        let granted = if self.value.abs() + self.bound() < 0.5 {
+            // Two roundings of the result, and one each of terms that halve at least; 4 covers them all.
+            4.0 * ULP * value.abs()
+        } else {
+            (3.0 + 2.0 * self.value.abs()) * ULP * self.value.exp() + ULP * value.abs()
+        };
+        Tracked::leaf(value, moved + granted)
+    }
+
     fn ln(self) -> Self {
         let value = self.value.ln();
         // Infinite where the argument may be 0.
@@ -192,6 +205,7 @@ mod tests {
             let tracked = Tracked::of(x);
             for (got, expected) in [
                 (x.exp(), tracked.exp()),
+                (x.exp_m1(), tracked.exp_m1()),
                 (x.tanh(), tracked.tanh()),
                 (x * x, tracked * tracked),
                 (1.0 / x, Tracked::of(1.0) / tracked),

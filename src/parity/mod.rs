@@ -11,6 +11,7 @@ mod activation;
 mod adam;
 mod add;
 mod batch_norm;
+mod binary_cross_entropy;
 pub mod bound;
 pub mod case;
 pub mod compare;
@@ -20,6 +21,7 @@ mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod episode;
 pub mod faults;
 mod gather;
 mod head;
@@ -34,6 +36,7 @@ pub mod trace;
 pub mod training;
 mod trunk;
 mod warp;
+mod weighted_sum;
 
 use crate::ops::Layout;
 
@@ -52,9 +55,12 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         dense::cases,
         batch_norm::cases,
         distance::cases,
+        episode::cases,
+        weighted_sum::cases,
         head::cases,
         contrastive::cases,
         softmax_cross_entropy::cases,
+        binary_cross_entropy::cases,
         adam::cases,
         add::cases,
         sgd::cases,

@@ -7,8 +7,8 @@
 
 use super::subnet::Stage;
 use super::{
-    BatchLayout, Buffer, HISTORY, Initial, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role,
-    Tensor, lists, liveness,
+    BatchLayout, Buffer, HISTORY, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
+    lists, liveness,
 };
 use crate::data::Shape;
 use crate::model::Network;
@@ -101,23 +101,12 @@ impl Builder<'_> {
             let why = "the head's norm over the batch needs at least 2";
             return Err(PlanError::Batch { pairs: options.batch_size, why });
         }
+        if options.batch == BatchLayout::Pairs {
+            options.loss.check(network.comparison, options.batch_size)?;
+        }
         let output = self.add_stages(network)?;
         let features = output.len();
-        if network.comparison.has_head() {
-            for (name, start, trainable) in [
-                ("head.norm.weight", 1.0, true),
-                ("head.norm.bias", 0.0, true),
-                ("head.norm.running_mean", 0.0, false),
-                ("head.norm.running_var", 1.0, false),
-                // Similarity must fall with distance: with a random sign half of all runs stay at 50 %.
-                ("head.fc.weight", -1.0, true),
-                ("head.fc.bias", 0.0, true),
-            ] {
-                let shape = if name == "head.fc.weight" { vec![1, 1] } else { vec![1] };
-                let initial = Initial::Constant(start);
-                self.parameters.push(Parameter { name: name.into(), shape, initial, trainable });
-            }
-        }
+        self.add_comparison(network, features);
         let windows = self.data_buffers(network.input);
         let fixed = self.fixed_buffers(features);
 
@@ -127,11 +116,12 @@ impl Builder<'_> {
             PlanKind::Blocked => largest.max(self.largest_blocked()),
         };
         let (images, branches) = (options.max_binding / (4 * largest), options.batch.branches());
-        if images < branches {
-            let needed = branches * 4 * largest;
-            return Err(self.too_large("the activations of a pair, or an image,", needed));
+        let unit = if options.batch == BatchLayout::Pairs { options.loss.unit() } else { 1 };
+        if images < branches * unit {
+            let needed = branches * unit * 4 * largest;
+            return Err(self.too_large("the activations of an image, a pair or an episode", needed));
         }
-        let piece = options.batch_size.min(images / branches);
+        let piece = options.batch_size.min(images / branches / unit * unit);
         let embed_batch = (branches * options.batch_size).min(images);
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
@@ -168,7 +158,8 @@ impl Builder<'_> {
             options: *options,
             input: network.input,
             features,
-            has_head: network.comparison.has_head(),
+            comparison: network.comparison,
+            has_head: network.comparison.gives_similarity(),
             parameters: std::mem::take(&mut self.parameters),
             buffers: std::mem::take(&mut self.buffers),
             tensors: std::mem::take(&mut self.tensors),

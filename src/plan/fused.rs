@@ -49,7 +49,7 @@ impl Builder<'_> {
         let mut train = Steps::default();
         let forward = trunk.forward(*data, fixed.train_index, parameters, saved, embedding);
         train.add("trunk", vec![forward]);
-        train.add("objective", vec![self.objective(network, fixed, embedding, compared)]);
+        train.add("objective", vec![self.objective(network, fixed, embedding, compared)?]);
         let inputs = BackwardViews {
             data: *data,
             index: fixed.train_index,
@@ -78,9 +78,21 @@ impl Builder<'_> {
         Ok([train.0, embed.0])
     }
 
-    fn objective(&self, network: &Network, fixed: &Fixed, embedded: View, compared: View) -> Step {
-        let Comparison::Distance { kind: distance, head } = network.comparison;
-        let PairLoss::Contrastive { convention, margin } = self.options.loss;
+    fn objective(
+        &self,
+        network: &Network,
+        fixed: &Fixed,
+        embedded: View,
+        compared: View,
+    ) -> Result<Step, PlanError> {
+        let (Comparison::Distance { kind: distance, head }, PairLoss::Contrastive { convention, margin }) =
+            (network.comparison, self.options.loss)
+        else {
+            return Err(PlanError::Unfusable {
+                what: "the loss".into(),
+                why: "it has the contrastive loss of a distance".into(),
+            });
+        };
         let objective = Objective {
             pairs: self.options.batch_size as u32,
             features: (embedded.len / self.options.batch_size / 2) as u32,
@@ -92,7 +104,7 @@ impl Builder<'_> {
             momentum: NORM_MOMENTUM,
         };
         if !head {
-            return objective.without_head(embedded, fixed.train_labels, fixed.history, compared);
+            return Ok(objective.without_head(embedded, fixed.train_labels, fixed.history, compared));
         }
         let scalars = |first: &str, count, buffer| {
             View::plain(buffer, self.named(first, buffer).offset, Objective::scalars_len(count))
@@ -102,7 +114,7 @@ impl Builder<'_> {
             dhead: scalars("head.norm.weight", 4, fixed.gradients),
             running: scalars("head.norm.running_mean", 2, fixed.state),
         };
-        objective.with_head(embedded, fixed.train_labels, &views, fixed.history, compared)
+        Ok(objective.with_head(embedded, fixed.train_labels, &views, fixed.history, compared))
     }
 
     /// The network as a trunk, if it is one.
@@ -138,7 +150,9 @@ impl Builder<'_> {
             OptimizerOptions::Adam(adam) if adam.weight_decay == 0.0 => adam,
             _ => return Err(unfusable("the optimizer", "it has Adam without weight decay".into())),
         };
-        let Comparison::Distance { kind: distance, head } = network.comparison;
+        let Comparison::Distance { kind: distance, head } = network.comparison else {
+            return Err(unfusable("the comparison", "it compares by a distance".into()));
+        };
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
             branches: 2,

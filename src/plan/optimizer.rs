@@ -58,7 +58,7 @@ impl Parameter {
     pub fn family(&self) -> Family {
         match self.shape.len() {
             4 => Family::Convolution,
-            2 if self.len() > 1 => Family::Dense,
+            2 if !self.name.starts_with("head.") => Family::Dense,
             _ => Family::Other,
         }
     }

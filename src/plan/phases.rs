@@ -1,20 +1,17 @@
-//! The three phases of a plan: training, embedding, scoring.
+//! The phases of a plan: training and embedding; how embeddings are compared is next door.
 
 use super::build::{Builder, Fixed, Steps};
+use super::comparison::Piece;
 use super::subnet::Statistics;
-use super::{OptimizerOptions, PairLoss, PlanError};
+use super::{OptimizerOptions, PlanError};
 use crate::data::Shape;
-use crate::model::{Comparison, Network};
+use crate::model::Network;
 use crate::ops::adam::{Adam, AdamViews};
-use crate::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
-use crate::ops::contrastive::Contrastive;
-use crate::ops::distance::Distance;
-use crate::ops::head::Head;
 use crate::ops::rows::Rows;
 use crate::ops::sgd::{Sgd, SgdViews};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::warp::Warp;
-use crate::ops::{BufferId, Layout, Step, TENSOR_ALIGN as ALIGN, View};
+use crate::ops::{BufferId, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Squared distance below which the gradient is 0 (equation 1 with its clamp).
 pub(super) const SQUARED_FLOOR: f32 = 1e-7;
@@ -60,7 +57,6 @@ impl Builder<'_> {
     ) -> Result<Vec<Step>, PlanError> {
         let pairs = self.options.batch_size;
         let mut steps = Steps::default();
-        let distances = self.temporary(Layout::Plain, 1, pairs);
         let firsts: Vec<usize> = (0..pairs).step_by(piece).collect();
         let images: Vec<usize> = firsts.iter().map(|first| 2 * piece.min(pairs - first)).collect();
         let mut inputs = Vec::new();
@@ -72,23 +68,9 @@ impl Builder<'_> {
             inputs.push(x);
         }
         let kept = self.forward(&mut steps, fixed, &images, inputs, Statistics::Batch)?;
-        let compared: Vec<_> = firsts
-            .iter()
-            .zip(&images)
-            .zip(kept.embedding())
-            .map(|((&first, &images), &embedding)| {
-                (distance(network, images / 2, features, first), embedding)
-            })
-            .collect();
-        let forward = compared.iter().map(|(distance, embedding)| distance.forward(*embedding, distances));
-        steps.add("distance", forward.collect());
-        let ddistances = self.compare_and_lose(&mut steps, network, fixed, distances);
-        let mut dembeddings = Vec::new();
-        for (distance, embedding) in compared {
-            let dembedding = self.activation(2 * distance.pairs as usize, features);
-            steps.add("distance", vec![distance.backward(embedding, distances, ddistances, dembedding)]);
-            dembeddings.push(dembedding);
-        }
+        let piece = |((&first, &images), &embedding)| Piece { first, pairs: images / 2, embedding };
+        let pieces: Vec<Piece> = firsts.iter().zip(&images).zip(kept.embedding()).map(piece).collect();
+        let dembeddings = self.learn(&mut steps, network, fixed, &pieces, features);
         self.backward(&mut steps, fixed, &images, &kept, dembeddings)?;
         steps.add(self.options.optimizer.name(), self.optimizer(fixed));
         Ok(steps.0)
@@ -136,81 +118,6 @@ impl Builder<'_> {
         self.backward(&mut steps, fixed, &images, &kept, dlogits)?;
         steps.add(self.options.optimizer.name(), self.optimizer(fixed));
         Ok(steps.0)
-    }
-
-    /// Head and loss, forward and back. Returns the gradient of the distances.
-    fn compare_and_lose(
-        &mut self,
-        steps: &mut Steps,
-        network: &Network,
-        fixed: &Fixed,
-        distances: View,
-    ) -> View {
-        let pairs = self.options.batch_size;
-        let PairLoss::Contrastive { convention, margin } = self.options.loss;
-        let loss = Contrastive { pairs: pairs as u32, margin, convention };
-        let ddistances = self.temporary(Layout::Plain, 1, pairs);
-        if !network.comparison.has_head() {
-            steps.add(
-                "loss",
-                vec![
-                    loss.forward(distances, fixed.train_labels, fixed.history),
-                    loss.backward(distances, fixed.train_labels, ddistances),
-                ],
-            );
-            return ddistances;
-        }
-        let mut scalars = || self.temporary(Layout::Plain, 1, pairs);
-        let (normed, similarities) = (scalars(), scalars());
-        let (dnormed, dsimilarities) = (scalars(), scalars());
-        let parts = self.temporary(Layout::Plain, 1, MOMENTS);
-        let statistics = [(); 2].map(|()| self.temporary(Layout::Plain, 1, 1));
-        let (norm, views) = (norm(pairs), self.head_norm_views(fixed, statistics));
-        let head = Head { pairs: pairs as u32 };
-        let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
-        let [dweight, dbias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.gradients));
-        let [dscale, dshift] = ["head.norm.weight", "head.norm.bias"].map(|n| self.named(n, fixed.gradients));
-        steps.add(
-            "head.norm",
-            vec![
-                norm.moments(distances, parts),
-                norm.merge(parts, statistics, self.head_running(fixed)),
-                norm.forward(distances, &views, normed),
-            ],
-        );
-        steps.add("head.fc", vec![head.forward(normed, weight, bias, similarities)]);
-        steps.add(
-            "loss",
-            vec![
-                loss.forward(similarities, fixed.train_labels, fixed.history),
-                loss.backward(similarities, fixed.train_labels, dsimilarities),
-            ],
-        );
-        steps.add(
-            "head.fc",
-            vec![
-                head.backward_weight(normed, similarities, dsimilarities, dweight, dbias),
-                head.backward_input(similarities, dsimilarities, weight, dnormed),
-            ],
-        );
-        steps.add(
-            "head.norm",
-            vec![
-                // The batch is one part, so its sums are the gradients.
-                norm.backward_weight(distances, dnormed, &views, [dscale, dshift]),
-                norm.backward_input(distances, dnormed, &views, [dscale, dshift], ddistances),
-            ],
-        );
-        ddistances
-    }
-
-    fn head_norm_views(&self, fixed: &Fixed, [mean, variance]: [View; 2]) -> NormViews {
-        let [weight, bias] = ["head.norm.weight", "head.norm.bias"].map(|n| self.named(n, fixed.parameters));
-        NormViews { weight, bias, mean, variance }
-    }
-
-    fn head_running(&self, fixed: &Fixed) -> [View; 2] {
-        ["head.norm.running_mean", "head.norm.running_var"].map(|n| self.named(n, fixed.state))
     }
 
     /// A launch for all parameters that the optimizer treats alike, or as few as a binding allows.
@@ -269,58 +176,5 @@ impl Builder<'_> {
         let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
         steps.add("embedding", vec![rows.store(kept.embedding()[0], fixed.embeddings)]);
         Ok(steps.0)
-    }
-
-    pub(super) fn score_steps(
-        &mut self,
-        network: &Network,
-        fixed: &Fixed,
-        pairs: usize,
-        features: usize,
-    ) -> Vec<Step> {
-        let mut steps = Steps::default();
-        let embeddings = self.activation(2 * pairs, features);
-        let rows = Rows { rows: 2 * pairs as u32, features: features as u32, branches: 2 };
-        steps.add("embedding", vec![rows.load(fixed.embeddings, fixed.score_index, embeddings)]);
-        let distances = self.temporary(Layout::Plain, 1, pairs);
-        let scalar = Rows { rows: pairs as u32, features: 1, branches: 1 };
-        steps.add(
-            "distance",
-            vec![
-                distance(network, pairs, features, 0).forward(embeddings, distances),
-                scalar.store(distances, fixed.distances),
-            ],
-        );
-        if network.comparison.has_head() {
-            let normed = self.temporary(Layout::Plain, 1, pairs);
-            let views = self.head_norm_views(fixed, self.head_running(fixed));
-            let similarities = self.temporary(Layout::Plain, 1, pairs);
-            let [weight, bias] = ["head.fc.weight", "head.fc.bias"].map(|n| self.named(n, fixed.parameters));
-            steps.add("head.norm", vec![norm(pairs).forward(distances, &views, normed)]);
-            steps.add(
-                "head.fc",
-                vec![
-                    Head { pairs: pairs as u32 }.forward(normed, weight, bias, similarities),
-                    scalar.store(similarities, fixed.similarities),
-                ],
-            );
-        }
-        steps.0
-    }
-}
-
-fn norm(pairs: usize) -> BatchNorm {
-    BatchNorm::whole(pairs as u32, 1, 1, NORM_EPS, NORM_MOMENTUM)
-}
-
-fn distance(network: &Network, pairs: usize, features: usize, first: usize) -> Distance {
-    let Comparison::Distance { kind, .. } = network.comparison;
-    Distance {
-        pairs: pairs as u32,
-        features: features as u32,
-        first: first as u32,
-        kind,
-        squared_floor: SQUARED_FLOOR,
-        accumulate: false,
     }
 }

@@ -368,3 +368,91 @@ fn a_classifier_reads_labels_and_writes_logits() {
         PlanOptions { batch: BatchLayout::Labelled, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
     assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
 }
+
+/// SN-LeNet-5 with what a loss wants to see.
+fn learning(loss: PairLoss, options: PlanOptions) -> Result<Plan, PlanError> {
+    let comparison = loss.comparison(DistanceKind::Euclidean);
+    build(
+        &lenet(1, 28, &ModelOptions { comparison, ..ModelOptions::default() }),
+        &PlanOptions { loss, ..options },
+    )
+}
+
+#[test]
+fn a_batch_of_episodes_is_cut_between_them() {
+    let loss = PairLoss::Episodes { way: 5 };
+    let limits = [usize::MAX / 8, 10 * 2 * 4 * 4704, 9 * 2 * 4 * 4704];
+    for (max_binding, pieces) in limits.into_iter().zip([vec![20], vec![10, 10], vec![5; 4]]) {
+        let plan = learning(loss, options(PlanKind::Unfused, 20, max_binding, Layout::Plain)).unwrap();
+        let episodes = plan.train.iter().filter(|step| (step.op, step.entry) == ("episode", "forward"));
+        let pairs: Vec<usize> = episodes.map(|step| step.operand("y").unwrap().view.len / 5).collect();
+        assert_eq!(pairs, pieces);
+        nothing_is_overwritten(&plan);
+    }
+    let error = learning(loss, options(PlanKind::Unfused, 20, 4 * 2 * 4 * 4704, Layout::Plain)).unwrap_err();
+    assert!(matches!(error, PlanError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn a_weighted_sum_adds_up_over_pieces() {
+    for (max_binding, pieces) in [(usize::MAX / 8, 1), (64 << 10, 9)] {
+        let options = options(PlanKind::Unfused, 9, max_binding, Layout::Plain);
+        let plan = learning(PairLoss::CrossEntropy, options).unwrap();
+        assert_eq!((plan.trainable(), plan.state(), plan.has_head), (60_856 + 85, 0, true));
+        for entry in ["backward_weight", "backward_bias"] {
+            let steps = plan.train.iter().filter(|step| (step.op, step.entry) == ("weighted_sum", entry));
+            let adding = steps.map(|step| step.constants.contains(&("accumulate", Constant::Bool(true))));
+            let expected: Vec<bool> = (0..pieces).map(|piece| piece > 0).collect();
+            assert_eq!(adding.collect::<Vec<_>>(), expected, "{entry}");
+        }
+        nothing_is_overwritten(&plan);
+    }
+}
+
+#[test]
+fn losses_that_do_not_fit_are_refused() {
+    let usual = options(PlanKind::Unfused, 64, 1 << 27, Layout::Plain);
+    let refused = |plan: Result<Plan, PlanError>, why: &str| match plan {
+        Err(PlanError::Loss { why: found }) => assert!(found.contains(why), "{found}"),
+        other => panic!("{:?}", other.map(|plan| plan.model)),
+    };
+    refused(learning(PairLoss::Episodes { way: 20 }, usual), "take a batch of 60");
+    refused(learning(PairLoss::Episodes { way: 65 }, usual), "take a batch of 65");
+    refused(learning(PairLoss::Episodes { way: 1 }, usual), "an episode of 1");
+    let with = |comparison, loss| {
+        let model = ModelOptions { comparison, ..ModelOptions::default() };
+        build(&lenet(1, 28, &model), &PlanOptions { loss, ..usual })
+    };
+    let [l1, headed] = [(DistanceKind::L1, false), (DistanceKind::Euclidean, true)]
+        .map(|(kind, head)| Comparison::Distance { kind, head });
+    refused(with(l1, PairLoss::Episodes { way: 8 }), "Euclidean");
+    refused(with(headed, PairLoss::Episodes { way: 8 }), "without a head");
+    refused(with(headed, PairLoss::CrossEntropy), "wants a probability");
+    refused(with(Comparison::WeightedSum, PairLoss::default()), "wants a distance");
+    refused(with(Comparison::Exponential { scale: 84.0 }, PairLoss::default()), "wants a distance");
+    for loss in [PairLoss::CrossEntropy, PairLoss::Episodes { way: 8 }] {
+        let fused = learning(loss, PlanOptions { kind: PlanKind::Fused, ..usual });
+        assert!(matches!(fused, Err(PlanError::Unfusable { .. })));
+    }
+}
+
+/// Koch, Zemel and Salakhutdinov's network with their comparison.
+#[test]
+fn koch_has_its_parameters() {
+    let comparison = PairLoss::CrossEntropy.comparison(DistanceKind::L1);
+    let model = ModelOptions { comparison, ..ModelOptions::default() };
+    let input = Shape { channels: 1, height: 105, width: 105 };
+    let network = network("koch", input, &model).unwrap();
+    let options = PlanOptions {
+        loss: PairLoss::CrossEntropy,
+        ..options(PlanKind::Unfused, 32, 128 << 20, Layout::Plain)
+    };
+    let plan = build(&network, &options).unwrap();
+    assert_eq!((plan.trainable(), plan.state(), plan.features), (38_951_745, 0, 4096));
+    assert_eq!(plan.tensor("fc1.weight").unwrap().shape, [4096, 9216]);
+    let starts = |name: &str| plan.parameters.iter().find(|p| p.name == name).unwrap().initial;
+    let normal = |mean, deviation| Initial::Normal { mean, deviation };
+    assert_eq!([starts("conv3.weight"), starts("conv3.bias")], [normal(0.0, 0.01), normal(0.5, 0.01)]);
+    assert_eq!([starts("fc1.weight"), starts("fc1.bias")], [normal(0.0, 0.2), normal(0.5, 0.01)]);
+    assert_eq!([starts("head.weight"), starts("head.bias")], [normal(0.0, 0.2), normal(0.5, 0.01)]);
+}

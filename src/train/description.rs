@@ -48,24 +48,54 @@ impl Description {
 
 /// A loss as the metadata has it.
 mod stored {
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::ops::contrastive::Convention;
     use crate::plan::PairLoss;
 
     #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Name {
+        CrossEntropy,
+        Episodes,
+    }
+
+    /// Without a name, the contrastive loss.
+    #[derive(Default, Serialize, Deserialize)]
     struct Stored {
-        convention: Convention,
-        margin: f32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        convention: Option<Convention>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        margin: Option<f32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss: Option<Name>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way: Option<usize>,
     }
 
     pub fn serialize<S: Serializer>(loss: &PairLoss, serializer: S) -> Result<S::Ok, S::Error> {
-        let PairLoss::Contrastive { convention, margin } = *loss;
-        Stored { convention, margin }.serialize(serializer)
+        let none = Stored::default();
+        let stored = match *loss {
+            PairLoss::Contrastive { convention, margin } => {
+                Stored { convention: Some(convention), margin: Some(margin), ..none }
+            }
+            PairLoss::CrossEntropy => Stored { loss: Some(Name::CrossEntropy), ..none },
+            PairLoss::Episodes { way } => Stored { loss: Some(Name::Episodes), way: Some(way), ..none },
+        };
+        stored.serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PairLoss, D::Error> {
-        let Stored { convention, margin } = Stored::deserialize(deserializer)?;
-        Ok(PairLoss::Contrastive { convention, margin })
+        let Stored { convention, margin, loss, way } = Stored::deserialize(deserializer)?;
+        let missing = D::Error::missing_field;
+        Ok(match loss {
+            None => PairLoss::Contrastive {
+                convention: convention.ok_or_else(|| missing("convention"))?,
+                margin: margin.ok_or_else(|| missing("margin"))?,
+            },
+            Some(Name::CrossEntropy) => PairLoss::CrossEntropy,
+            Some(Name::Episodes) => PairLoss::Episodes { way: way.ok_or_else(|| missing("way"))? },
+        })
     }
 }

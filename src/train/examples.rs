@@ -139,7 +139,7 @@ impl Examples {
             Examples::Pairs(pairs) => {
                 let Some(scores) = eval::score_watched(executor, pairs, go_on)? else { return Ok(None) };
                 // At one half, as in the paper.
-                let metrics = eval::metrics(pairs, &scores, executor.plan().options.loss, 0.5);
+                let metrics = eval::metrics(pairs, &scores, executor.plan().learnt(), 0.5);
                 (metrics.accuracy, metrics.loss, scores, None)
             }
             Examples::Images(images) => {

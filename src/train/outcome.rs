@@ -83,7 +83,7 @@ impl Outcome {
         let oneshot = test.and_then(|test| test.solved.as_ref()).map(|solved| &solved.figures);
         let threshold = self.position.best.map_or(0.5, |best| best.threshold);
         let at_threshold =
-            |test: &Test| eval::metrics(test.pairs(), &test.scores, plan.options.loss, threshold).accuracy;
+            |test: &Test| eval::metrics(test.pairs(), &test.scores, plan.learnt(), threshold).accuracy;
         let compared = test.filter(|_| measure == Measure::Pairs);
         let roc = compared.and_then(|test| Roc::of(test.pairs(), &test.scores)).map(|roc| roc.figures());
         let classes = test.and_then(|test| test.classes);

@@ -4,7 +4,7 @@ use crate::data::random::{Random, Stream};
 use crate::data::{Dataset, Pair, Shape};
 use crate::executor::{Executor, ExecutorError};
 use crate::ops::gather::words;
-use crate::plan::{Initial, Plan};
+use crate::plan::{Initial, PairLoss, Plan};
 
 /// Uploads a data set's images.
 ///
@@ -40,13 +40,17 @@ pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) ->
     Ok(())
 }
 
-/// Uploads the training pairs of an epoch.
+/// Uploads the training pairs of an epoch. Where the loss is one of episodes, what is known of a pair is its place in
+/// its own.
 ///
 /// # Errors
 /// What the executor reports.
 pub fn upload_pairs(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<(), ExecutorError> {
     let index: Vec<u32> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
-    let same: Vec<u32> = pairs.iter().map(|pair| u32::from(pair.same)).collect();
+    let same: Vec<u32> = match executor.plan().options.loss {
+        PairLoss::Episodes { way } => (0..pairs.len()).map(|at| (at % way) as u32).collect(),
+        _ => pairs.iter().map(|pair| u32::from(pair.same)).collect(),
+    };
     executor.write_words("pairs.index", &index)?;
     executor.write_words("pairs.same", &same)
 }

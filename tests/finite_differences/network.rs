@@ -7,13 +7,13 @@
 
 use gpu_siamese::cpu;
 use gpu_siamese::data::{Random, Stream};
-use gpu_siamese::model::{Comparison, ModelOptions};
+use gpu_siamese::model::{Comparison, ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::activation::ActivationKind;
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::ops::pool2d::PoolKind;
-use gpu_siamese::plan::{Initial, Plan, PlanKind, Slot};
+use gpu_siamese::plan::{Initial, PairLoss, Plan, PlanKind, PlanOptions, Slot, build};
 
 use crate::common::{Run, packed, residual, sn_lenet5_as};
 
@@ -37,7 +37,11 @@ fn loaded(plan: Plan) -> Run<f64> {
     run.write_words("data.0", &packed(&bytes));
     let index: Vec<u32> = (0..PAIRS as u32).flat_map(|pair| [pair, pair + PAIRS as u32]).collect();
     run.write_words("pairs.index", &index);
-    run.write_words("pairs.same", &[1, 0, 1, 0]);
+    let known = match run.plan.options.loss {
+        PairLoss::Episodes { .. } => [0, 1, 0, 1],
+        _ => [1, 0, 1, 0],
+    };
+    run.write_words("pairs.same", &known);
     for parameter in run.plan.parameters.clone() {
         let mut value = || match parameter.initial {
             Initial::Uniform { bound } => random.between(-bound, bound),
@@ -56,11 +60,9 @@ fn slot() -> Slot {
 
 /// Runs the training steps up to and including the loss.
 fn loss(run: &mut Run<f64>) -> f64 {
-    for step in run.plan.train.clone() {
-        run.run(cpu::reference, &step, &slot());
-        if (step.op, step.entry) == ("contrastive", "forward") {
-            break;
-        }
+    let last = run.plan.train.iter().rposition(|step| step.operand("history").is_some());
+    for step in run.plan.train.clone().iter().take(1 + last.expect("training has a loss")) {
+        run.run(cpu::reference, step, &slot());
     }
     run.read("history")[0]
 }
@@ -168,5 +170,40 @@ fn residual_network() {
         let distances = plan.train.iter().filter(|s| (s.op, s.entry) == ("distance", "forward")).count();
         assert_eq!(distances, if max_binding < 10_000 { PAIRS } else { 1 });
         check_but(plan, &["fc.bias"]);
+    }
+}
+
+/// A plan that learns with this loss, from this comparison.
+fn learning(loss: PairLoss, comparison: Comparison, activation: ActivationKind, max_binding: usize) -> Plan {
+    let distance = PairLoss::default().comparison(DistanceKind::L1);
+    let usual = plan(PlanKind::Unfused, (activation, PoolKind::Max), distance, max_binding);
+    let model = ModelOptions { activation, comparison, ..ModelOptions::default() };
+    let network = network("sn-lenet5", usual.input, &model);
+    let mut plan = build(&network.unwrap(), &PlanOptions { loss, ..usual.options }).unwrap();
+    // Weights that are all alike and small would show little.
+    for parameter in plan.parameters.iter_mut().filter(|parameter| parameter.name == "head.weight") {
+        parameter.initial = Initial::Uniform { bound: 4.0 };
+    }
+    plan
+}
+
+#[test]
+fn cross_entropy_of_pairs() {
+    for comparison in [Comparison::WeightedSum, Comparison::Exponential { scale: 2.0 }] {
+        for max_binding in [1 << 27, 40_000] {
+            check(learning(PairLoss::CrossEntropy, comparison, ActivationKind::Tanh, max_binding));
+        }
+    }
+}
+
+/// Whole, and with every episode a piece of its own.
+#[test]
+fn episodes() {
+    let loss = PairLoss::Episodes { way: 2 };
+    for (max_binding, pieces) in [(1 << 27, 1), (80_000, 2)] {
+        let comparison = loss.comparison(DistanceKind::Euclidean);
+        let plan = learning(loss, comparison, ActivationKind::Relu, max_binding);
+        assert_eq!(plan.train.iter().filter(|s| (s.op, s.entry) == ("episode", "forward")).count(), pieces);
+        check(plan);
     }
 }

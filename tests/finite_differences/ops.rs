@@ -16,14 +16,17 @@ use gpu_siamese::data::{Random, Stream};
 use gpu_siamese::ops::activation::{Activation, ActivationKind};
 use gpu_siamese::ops::add::Add;
 use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
+use gpu_siamese::ops::binary_cross_entropy::{BinaryCrossEntropy, Link};
 use gpu_siamese::ops::contrastive::{Contrastive, Convention};
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
 use gpu_siamese::ops::distance::{Distance, DistanceKind};
+use gpu_siamese::ops::episode::Episode;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::{Pool2d, PoolKind};
 use gpu_siamese::ops::reduce::Reduce;
 use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
+use gpu_siamese::ops::weighted_sum::WeightedSum;
 use gpu_siamese::ops::{Layout, View};
 use gpu_siamese::plan::Slot;
 
@@ -393,4 +396,70 @@ fn softmax_cross_entropy() {
         })
     };
     check("softmax_cross_entropy dx", &x, &[1.0, 0.0], &both(&x)[1], |x| both(x).swap_remove(0));
+}
+
+#[test]
+fn episode() {
+    let episode = Episode { pairs: 6, features: 4, way: 3 };
+    let random = &mut random(900);
+    let (x, dy) = (normal(random, 48), normal(random, 18));
+    let both = |x: &[f64]| {
+        with([x, &dy], |bench, [x, dy]| {
+            let (y, dx) = (bench.output(dy.len), bench.output(x.len));
+            bench.run(&episode.forward(x, y));
+            bench.run(&episode.backward(x, dy, dx));
+            vec![y, dx]
+        })
+    };
+    check("episode dx", &x, &dy, &both(&x)[1], |x| both(x).swap_remove(0));
+}
+
+#[test]
+fn weighted_sum() {
+    let sum = WeightedSum { pairs: 5, features: 6, first: 2, accumulate: false };
+    let random = &mut random(1000);
+    // Two pairs of the batch stand before these.
+    let (x, weight, bias) = (normal(random, 60), normal(random, 6), [0.3]);
+    let dy = [vec![0.0; 2], normal(random, 5)].concat();
+    let all = |x: &[f64], weight: &[f64], bias: &[f64]| {
+        with([x, weight, bias, &dy], |bench, [x, weight, bias, dy]| {
+            let y = bench.input(&[0.0; 7]);
+            let [dx, dweight, dbias] = [60, 6, 1].map(|len| bench.output(len));
+            bench.run(&sum.forward(x, weight, bias, y));
+            bench.run(&sum.backward_input(x, weight, dy, dx));
+            bench.run(&sum.backward_weight(x, dy, dweight));
+            bench.run(&sum.backward_bias(dy, dbias));
+            vec![y, dx, dweight, dbias]
+        })
+    };
+    let forward = |x: &[f64], weight: &[f64], bias: &[f64]| all(x, weight, bias).swap_remove(0);
+    let results = all(&x, &weight, &bias);
+    check("weighted_sum dx", &x, &dy, &results[1], |x| forward(x, &weight, &bias));
+    check("weighted_sum dweight", &weight, &dy, &results[2], |weight| forward(&x, weight, &bias));
+    check("weighted_sum dbias", &bias, &dy, &results[3], |bias| forward(&x, &weight, bias));
+}
+
+#[test]
+fn binary_cross_entropy() {
+    for link in [Link::Logit, Link::Exponential] {
+        let loss = BinaryCrossEntropy { pairs: 11, link, scale: 0.75, floor: 0.25 };
+        let random = &mut random(1100);
+        // To both sides of 0, or of the floor, but not onto them. Two pairs are padding, and three labels belong to
+        // an earlier batch.
+        let lowest = if link == Link::Logit { -0.96 } else { 0.02 };
+        let mut x: Vec<f64> = (0..11).map(|i| lowest + 0.2 * f64::from(i)).collect();
+        random.shuffle(&mut x);
+        let same: Vec<u32> = (0..14).map(|_| random.below(2)).collect();
+        let both = |x: &[f64]| {
+            with([x], |bench, [x]| {
+                bench.slot = Slot { first: 3, count: 9, ..Slot::default() };
+                let same = bench.words(&same);
+                let (history, dx) = (bench.output(2), bench.output(x.len));
+                bench.run(&loss.forward(x, same, history));
+                bench.run(&loss.backward(x, same, dx));
+                vec![history, dx]
+            })
+        };
+        check(&format!("{link} dx"), &x, &[1.0, 0.0], &both(&x)[1], |x| both(x).swap_remove(0));
+    }
 }

@@ -275,6 +275,63 @@ softmax_cross_entropy("ten_classes", 19, 10, 1.5)
 softmax_cross_entropy("far_apart", 5, 3, 400)
 
 
+def episode(case, pairs, features, way):
+    rng = source("episode", case)
+    x = normal(rng, 2 * pairs, features)
+    firsts, seconds = (half.reshape(-1, way, features) for half in x.chunk(2))
+    y = -(firsts[:, :, None] - seconds[:, None]).square().sum(-1).reshape(pairs, way)
+    back = gradients(y, normal(rng, pairs, way), x=x)
+    add("episode", case, {"pairs": pairs, "features": features, "way": way}, x=x, y=y, **back)
+
+
+episode("four_of_three", 12, 7, 3)
+episode("two_of_nine", 18, 19, 9)
+
+
+def weighted_sum(case, pairs, features):
+    rng = source("weighted_sum", case)
+    a, b = rng.standard_normal((2, pairs, features))
+    b[::2, 1] = a[::2, 1]  # features that do not differ
+    x, weight, bias = exact(np.concatenate([a, b])), normal(rng, 1, features), normal(rng, 1)
+    y = -F.linear((x[:pairs] - x[pairs:]).abs(), weight, bias).flatten()
+    back = gradients(y, normal(rng, pairs), x=x, weight=weight, bias=bias)
+    assert not back["dx"][0, 1] and back["dx"][1, 1]
+    add("weighted_sum", case, {"pairs": pairs, "features": features},
+        x=x, weight=weight, bias=bias, y=y, **back)
+
+
+weighted_sum("few", 5, 3)
+weighted_sum("many", 18, 21)
+
+
+def binary_cross_entropy(link, scale=12.5, floor=2.0**-20):
+    rng = source("binary_cross_entropy", link)
+    if link == "logit":
+        x = exact([0, 0, 300, 300, -300, -300, *3 * rng.standard_normal(12)])
+        loss = lambda same: F.binary_cross_entropy_with_logits(-x, same)
+        y = torch.sigmoid(-x)
+    else:
+        # Below the floor, closely above it, and far.
+        drawn = [0, 0, floor / 2, floor / 2, 2 * floor, 2 * floor, 40, 40, *rng.uniform(0, 2, 10)]
+        x = exact(scale * np.array(drawn))
+        e = (x / scale).clamp(min=floor)
+        # The logarithm of 1 - exp(-e), either way where it is exact, and its gradient too.
+        rest = torch.where(e < 0.5, torch.log(-torch.expm1(-e)), torch.log1p(-torch.exp(-e)))
+        loss = lambda same: torch.where(same == 1, e, -rest).mean()
+        y = torch.exp(-e)
+    same = exact([0, 1] * 9)
+    loss = loss(same.detach())
+    hits = ((y > 0.5) == (same == 1)).sum().double()
+    (dx,) = torch.autograd.grad(loss, x, retain_graph=True)
+    attributes = {"pairs": len(x), "link": link, "scale": scale, "floor": floor}
+    add("binary_cross_entropy", link, attributes,
+        x=x, same=same, loss=loss.reshape(1), hits=hits.reshape(1), dx=dx, y=y)
+
+
+binary_cross_entropy("logit")
+binary_cross_entropy("exponential")
+
+
 def adam(eps, weight_decay=0.0, steps=5, count=13):
     case = f"eps_{eps:g}" + (f"_decay_{weight_decay:g}" if weight_decay else "")
     rng = source("adam", eps)

@@ -20,16 +20,19 @@ use gpu_siamese::ops::activation::Activation;
 use gpu_siamese::ops::adam::{Adam, AdamViews};
 use gpu_siamese::ops::add::Add;
 use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
+use gpu_siamese::ops::binary_cross_entropy::BinaryCrossEntropy;
 use gpu_siamese::ops::contrastive::Contrastive;
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
 use gpu_siamese::ops::distance::Distance;
+use gpu_siamese::ops::episode::Episode;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
 use gpu_siamese::ops::sgd::{Sgd, SgdViews};
 use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use gpu_siamese::ops::warp::Warp;
+use gpu_siamese::ops::weighted_sum::WeightedSum;
 use gpu_siamese::ops::{INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
 use serde::Deserialize;
@@ -322,6 +325,57 @@ fn contrastive<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     ]
 }
 
+fn episode<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [pairs, features, way] = ["pairs", "features", "way"].map(|name| case.number(name));
+    let episode = Episode { pairs, features, way };
+    let [rows, pairs] = [2 * pairs, pairs].map(|rows| rows as usize);
+    let (x, dy) = (bench.images(&case.input("x"), rows), bench.image_gradient(&case.input("dy"), pairs));
+    let (y, dx) = (bench.image_output(pairs, way as usize), bench.image_output(rows, features as usize));
+    bench.run(&episode.forward(x, y));
+    bench.run(&episode.backward(x, dy, dx));
+    vec![found("y", bench.read(y), Element), found("dx", bench.read(dx), Largest)]
+}
+
+fn weighted_sum<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [pairs, features] = ["pairs", "features"].map(|name| case.number(name));
+    let sum = WeightedSum { pairs, features, first: 0, accumulate: false };
+    let rows = 2 * pairs as usize;
+    let x = bench.images(&case.input("x"), rows);
+    let [weight, bias, dy] = ["weight", "bias", "dy"].map(|name| bench.input(&case.input(name)));
+    let [y, dweight, dbias] = [dy.len, weight.len, 1].map(|len| bench.output(len));
+    let dx = bench.image_output(rows, features as usize);
+    bench.run(&sum.forward(x, weight, bias, y));
+    bench.run(&sum.backward_input(x, weight, dy, dx));
+    bench.run(&sum.backward_weight(x, dy, dweight));
+    bench.run(&sum.backward_bias(dy, dbias));
+    [("y", y), ("dx", dx), ("dweight", dweight), ("dbias", dbias)]
+        .map(|(name, view)| found(name, bench.read(view), Largest))
+        .into()
+}
+
+fn binary_cross_entropy<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let loss = BinaryCrossEntropy {
+        pairs: case.number("pairs"),
+        link: case.attribute("link"),
+        scale: case.attribute("scale"),
+        floor: case.attribute("floor"),
+    };
+    bench.slot = Slot { count: loss.pairs, ..Slot::default() };
+    let same: Vec<u32> = case.input("same").iter().map(|&same| same as u32).collect();
+    let (x, same) = (bench.input(&case.input("x")), bench.words(&same));
+    let (history, dx, y) = (bench.output(2), bench.output(x.len), bench.output(x.len));
+    bench.run(&loss.forward(x, same, history));
+    bench.run(&loss.backward(x, same, dx));
+    bench.run(&loss.similarity(x, y));
+    let history = bench.read(history);
+    vec![
+        found("loss", vec![history[0]], Element),
+        found("hits", vec![history[1]], Element),
+        found("dx", bench.read(dx), Element),
+        found("y", bench.read(y), Element),
+    ]
+}
+
 fn softmax_cross_entropy<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
     let [images, classes] = ["images", "classes"].map(|name| case.number(name));
     let loss = SoftmaxCrossEntropy { images, classes, first: 0, accumulate: false };
@@ -464,6 +518,9 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
             "head" => head(case, &mut bench),
             "contrastive" => contrastive(case, &mut bench),
             "softmax_cross_entropy" => softmax_cross_entropy(case, &mut bench),
+            "episode" => episode(case, &mut bench),
+            "weighted_sum" => weighted_sum(case, &mut bench),
+            "binary_cross_entropy" => binary_cross_entropy(case, &mut bench),
             "adam" => adam(case, &mut bench),
             "sgd" => sgd(case, &mut bench),
             "warp" => warp(case, &mut bench),
