@@ -97,6 +97,7 @@ fn main() -> Result<(), Failure> {
         loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
+        standardize: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: train.len(),

@@ -1,24 +1,28 @@
-// Convolution with stride, zero padding and, where asked for, bias.
+// Convolution with groups, stride, zero padding and, where asked for, bias.
 //
-//   y[n, o, i, j] = bias[o] + sum_{c, k, l} x[n, c, i s + k - p, j s + l - p] weight[o, c, k, l]
+//   y[n, o, i, j] = bias[o] + sum_{c, k, l} x[n, g C + c, i s + k - p, j s + l - q] weight[o, c, k, l]
+//   C = in_channels / groups; g is the group of o, with p and q the padding above and to the left
 //
 // x, dx       [images, in_channels, in_height, in_width]
-// weight      [out_channels, in_channels, kernel, kernel]
+// weight      [out_channels, in_channels / groups, kernel_height, kernel_width]
 // y, dy       [images, out_channels, out_height, out_width]
-// parts       [parts, out_channels, in_channels, kernel, kernel]
+// parts       [parts, out_channels, in_channels / groups, kernel_height, kernel_width]
 // bias, dbias [out_channels]
 // Every value read serves several products: an invocation keeps a block of four channels by eight
-// neighbours (eight channels by four taps of the weight gradient) in registers. A block that sticks
-// out computes on clamped indices and stores nothing.
+// neighbours (eight channels by four taps of the weight gradient) in registers, all of one group. A block
+// that sticks out computes on clamped indices and stores nothing.
 
 override images: u32;
 override in_channels: u32;
 override in_height: u32;
 override in_width: u32;
 override out_channels: u32;
-override kernel: u32;
+override groups: u32;
+override kernel_height: u32;
+override kernel_width: u32;
 override stride: u32;
-override padding: u32;
+override padding_height: u32;
+override padding_width: u32;
 override biased: bool;
 override images_per_part: u32;
 override accumulate: bool;
@@ -33,17 +37,30 @@ override accumulate: bool;
 @group(1) @binding(7) var<storage, read_write> dbias: array<f32>;
 
 fn out_height() -> u32 {
-    return (in_height + 2u * padding - kernel) / stride + 1u;
+    return (in_height + 2u * padding_height - kernel_height) / stride + 1u;
 }
 
 fn out_width() -> u32 {
-    return (in_width + 2u * padding - kernel) / stride + 1u;
+    return (in_width + 2u * padding_width - kernel_width) / stride + 1u;
+}
+
+// Channels of a group, in and out, and elements of a filter.
+fn group_inputs() -> u32 {
+    return in_channels / groups;
+}
+
+fn group_outputs() -> u32 {
+    return out_channels / groups;
+}
+
+fn filter_length() -> u32 {
+    return group_inputs() * kernel_height * kernel_width;
 }
 
 // Element `column` of the input row that starts at `row`, 0 in the padding. Columns left of the row
 // have wrapped to large numbers.
 fn input(row: u32, column: u32) -> f32 {
-    if (padding == 0u) {
+    if (padding_width == 0u) {
         // Only blocks that stick out reach behind the row, and they store nothing of it.
         return x[min(row + column, images * in_channels * in_height * in_width - 1u)];
     }
@@ -51,12 +68,12 @@ fn input(row: u32, column: u32) -> f32 {
 }
 
 // Four channels from `first` on, the last one repeated behind the end.
-fn channels(first: u32, count: u32) -> vec4u {
-    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(count - 1u));
+fn channels(first: u32, end: u32) -> vec4u {
+    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(end - 1u));
 }
 
-fn put_y(n: u32, o: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
-    if (o >= out_channels) {
+fn put_y(n: u32, o: u32, end: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
+    if (o >= end) {
         return;
     }
     let width = out_width();
@@ -90,17 +107,19 @@ fn forward(
 ) {
     let height = out_height();
     let blocks_x = (out_width() + 7u) / 8u;
-    let blocks_o = (out_channels + 3u) / 4u;
+    let blocks_o = (group_outputs() + 3u) / 4u;
     let block = invocation_number(group_id, grid, lane);
     let j0 = block % blocks_x * 8u;
     let i = block / blocks_x % height;
-    let o0 = block / (blocks_x * height) % blocks_o * 4u;
-    let n = block / (blocks_x * height * blocks_o);
+    let group = block / (blocks_x * height * blocks_o) % groups;
+    let o0 = group * group_outputs() + block / (blocks_x * height) % blocks_o * 4u;
+    let end = (group + 1u) * group_outputs();
+    let n = block / (blocks_x * height * blocks_o * groups);
     if (n >= images) {
         return;
     }
-    let o = channels(o0, out_channels);
-    let filters = o * (in_channels * kernel * kernel);
+    let o = channels(o0, end);
+    let filters = o * filter_length();
     var low0 = start(o.x);
     var low1 = start(o.y);
     var low2 = start(o.z);
@@ -109,18 +128,18 @@ fn forward(
     var high1 = low1;
     var high2 = low2;
     var high3 = low3;
-    for (var c = 0u; c < in_channels; c++) {
-        for (var k = 0u; k < kernel; k++) {
-            let in_row = i * stride + k - padding;
+    for (var c = 0u; c < group_inputs(); c++) {
+        for (var k = 0u; k < kernel_height; k++) {
+            let in_row = i * stride + k - padding_height;
             if (in_row >= in_height) {
                 continue;
             }
-            let row = ((n * in_channels + c) * in_height + in_row) * in_width;
-            let tap = (c * kernel + k) * kernel;
+            let row = ((n * in_channels + group * group_inputs() + c) * in_height + in_row) * in_width;
+            let tap = (c * kernel_height + k) * kernel_width;
             var low = vec4f();
             var high = vec4f();
-            for (var l = 0u; l < kernel; l++) {
-                let column = j0 * stride + l - padding;
+            for (var l = 0u; l < kernel_width; l++) {
+                let column = j0 * stride + l - padding_width;
                 if (stride == 1u && l > 0u) {
                     // The window moved by one: seven of its values are here already.
                     low = vec4f(low.yzw, high.x);
@@ -146,15 +165,15 @@ fn forward(
             }
         }
     }
-    put_y(n, o0, i, j0, low0, high0);
-    put_y(n, o0 + 1u, i, j0, low1, high1);
-    put_y(n, o0 + 2u, i, j0, low2, high2);
-    put_y(n, o0 + 3u, i, j0, low3, high3);
+    put_y(n, o0, end, i, j0, low0, high0);
+    put_y(n, o0 + 1u, end, i, j0, low1, high1);
+    put_y(n, o0 + 2u, end, i, j0, low2, high2);
+    put_y(n, o0 + 3u, end, i, j0, low3, high3);
 }
 
 // dy at the output that tap `l` of the kernel carries to `column` of the input: 0 where there is none.
 fn gradient(row: u32, column: u32, l: u32) -> f32 {
-    let shifted = column + padding - l;
+    let shifted = column + padding_width - l;
     let width = out_width();
     let there = shifted % stride == 0u && shifted / stride < width;
     return select(0.0, dy[row + min(shifted / stride, width - 1u)], there);
@@ -170,8 +189,8 @@ fn gradients(row: u32, column: u32, l: u32) -> vec4f {
     );
 }
 
-fn put_dx(n: u32, c: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
-    if (c >= in_channels) {
+fn put_dx(n: u32, c: u32, end: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
+    if (c >= end) {
         return;
     }
     let row = ((n * in_channels + c) * in_height + i) * in_width;
@@ -182,7 +201,7 @@ fn put_dx(n: u32, c: u32, i: u32, j0: u32, low: vec4f, high: vec4f) {
     }
 }
 
-// dx[n, c, i, j] = sum_{o, k, l} dy[n, o, (i + p - k) / s, (j + p - l) / s] weight[o, c, k, l]
+// dx[n, g C + c, i, j] = sum_{o, k, l} dy[n, o, (i + p - k) / s, (j + q - l) / s] weight[o, c, k, l], o of group g
 // One invocation: channels c0..c0+4, columns j0..j0+8 of one row.
 @compute @workgroup_size(WORKGROUP)
 fn backward_input(
@@ -192,17 +211,20 @@ fn backward_input(
 ) {
     let height = out_height();
     let blocks_x = (in_width + 7u) / 8u;
-    let blocks_c = (in_channels + 3u) / 4u;
+    let blocks_c = (group_inputs() + 3u) / 4u;
     let block = invocation_number(group_id, grid, lane);
     let j0 = block % blocks_x * 8u;
     let i = block / blocks_x % in_height;
-    let c0 = block / (blocks_x * in_height) % blocks_c * 4u;
-    let n = block / (blocks_x * in_height * blocks_c);
+    let group = block / (blocks_x * in_height * blocks_c) % groups;
+    let first = group * group_inputs();
+    let c0 = first + block / (blocks_x * in_height) % blocks_c * 4u;
+    let end = first + group_inputs();
+    let n = block / (blocks_x * in_height * blocks_c * groups);
     if (n >= images) {
         return;
     }
-    let area = kernel * kernel;
-    let c = channels(c0, in_channels) * area;
+    let area = kernel_height * kernel_width;
+    let c = (channels(c0, end) - first) * area;
     var low0 = vec4f();
     var low1 = vec4f();
     var low2 = vec4f();
@@ -211,17 +233,17 @@ fn backward_input(
     var high1 = vec4f();
     var high2 = vec4f();
     var high3 = vec4f();
-    for (var o = 0u; o < out_channels; o++) {
-        let filters = c + o * in_channels * area;
-        for (var k = 0u; k < kernel; k++) {
-            let shifted = i + padding - k;
+    for (var o = group * group_outputs(); o < (group + 1u) * group_outputs(); o++) {
+        let filters = c + o * filter_length();
+        for (var k = 0u; k < kernel_height; k++) {
+            let shifted = i + padding_height - k;
             if (shifted % stride != 0u || shifted / stride >= height) {
                 continue;
             }
             let row = ((n * out_channels + o) * height + shifted / stride) * out_width();
             var low = vec4f();
             var high = vec4f();
-            for (var l = 0u; l < kernel; l++) {
+            for (var l = 0u; l < kernel_width; l++) {
                 if (l > 0u) {
                     // Whatever the stride, the window moved back by one: seven of its values are here.
                     high = vec4f(low.w, high.xyz);
@@ -230,7 +252,7 @@ fn backward_input(
                     low = gradients(row, j0, l);
                     high = gradients(row, j0 + 4u, l);
                 }
-                let tap = k * kernel + l;
+                let tap = k * kernel_width + l;
                 let w = vec4f(
                     weight[filters.x + tap],
                     weight[filters.y + tap],
@@ -248,23 +270,23 @@ fn backward_input(
             }
         }
     }
-    put_dx(n, c0, i, j0, low0, high0);
-    put_dx(n, c0 + 1u, i, j0, low1, high1);
-    put_dx(n, c0 + 2u, i, j0, low2, high2);
-    put_dx(n, c0 + 3u, i, j0, low3, high3);
+    put_dx(n, c0, end, i, j0, low0, high0);
+    put_dx(n, c0 + 1u, end, i, j0, low1, high1);
+    put_dx(n, c0 + 2u, end, i, j0, low2, high2);
+    put_dx(n, c0 + 3u, end, i, j0, low3, high3);
 }
 
-fn put_part(part: u32, o: u32, q0: u32, values: vec4f) {
-    if (o >= out_channels) {
+fn put_part(part: u32, o: u32, end: u32, q0: u32, values: vec4f) {
+    if (o >= end) {
         return;
     }
-    let filter_len = in_channels * kernel * kernel;
+    let filter_len = filter_length();
     for (var p = 0u; p < min(4u, filter_len - q0); p++) {
         parts[(part * out_channels + o) * filter_len + q0 + p] = values[p];
     }
 }
 
-// parts[g, o, c, k, l] = sum_{n in part g, i, j} x[n, c, i s + k - p, j s + l - p] dy[n, o, i, j]
+// parts[r, o, c, k, l] = sum_{n in part r, i, j} x[n, g C + c, i s + k - p, j s + l - q] dy[n, o, i, j]
 // One invocation: channels o0..o0+8 and four taps q = (c, k, l) of one part. Each image is summed
 // on its own first, which keeps the chains of additions short.
 @compute @workgroup_size(WORKGROUP)
@@ -275,24 +297,26 @@ fn backward_weight(
 ) {
     let height = out_height();
     let width = out_width();
-    let filter_len = in_channels * kernel * kernel;
+    let filter_len = filter_length();
     let blocks_q = (filter_len + 3u) / 4u;
-    let blocks_o = (out_channels + 7u) / 8u;
+    let blocks_o = (group_outputs() + 7u) / 8u;
     let block = invocation_number(group_id, grid, lane);
     let q0 = block % blocks_q * 4u;
-    let o0 = block / blocks_q % blocks_o * 8u;
-    let part = block / (blocks_q * blocks_o);
+    let group = block / (blocks_q * blocks_o) % groups;
+    let o0 = group * group_outputs() + block / blocks_q % blocks_o * 8u;
+    let end = (group + 1u) * group_outputs();
+    let part = block / (blocks_q * blocks_o * groups);
     let first_image = part * images_per_part;
     if (first_image >= images) {
         return;
     }
     let q = channels(q0, filter_len);
-    let c = q / (kernel * kernel);
-    let k = q / kernel % kernel;
-    let l = q % kernel;
+    let c = group * group_inputs() + q / (kernel_height * kernel_width);
+    let k = q / kernel_width % kernel_height;
+    let l = q % kernel_width;
     let plane = height * width;
-    let a = channels(o0, out_channels) * plane;
-    let b = channels(o0 + 4u, out_channels) * plane;
+    let a = channels(o0, end) * plane;
+    let b = channels(o0 + 4u, end) * plane;
     var total0 = vec4f();
     var total1 = vec4f();
     var total2 = vec4f();
@@ -313,13 +337,13 @@ fn backward_weight(
         var sum6 = vec4f();
         var sum7 = vec4f();
         for (var i = 0u; i < height; i++) {
-            let in_row = i * stride + k - padding;
+            let in_row = i * stride + k - padding_height;
             let rows = (planes + min(in_row, vec4u(in_height - 1u))) * in_width;
             let row_there = in_row < vec4u(in_height);
             for (var j = 0u; j < width; j++) {
-                let column = j * stride + l - padding;
+                let column = j * stride + l - padding_width;
                 var values: vec4f;
-                if (padding == 0u) {
+                if (padding_height == 0u && padding_width == 0u) {
                     let at = rows + column;
                     values = vec4f(x[at.x], x[at.y], x[at.z], x[at.w]);
                 } else {
@@ -347,14 +371,14 @@ fn backward_weight(
         total6 += sum6;
         total7 += sum7;
     }
-    put_part(part, o0, q0, total0);
-    put_part(part, o0 + 1u, q0, total1);
-    put_part(part, o0 + 2u, q0, total2);
-    put_part(part, o0 + 3u, q0, total3);
-    put_part(part, o0 + 4u, q0, total4);
-    put_part(part, o0 + 5u, q0, total5);
-    put_part(part, o0 + 6u, q0, total6);
-    put_part(part, o0 + 7u, q0, total7);
+    put_part(part, o0, end, q0, total0);
+    put_part(part, o0 + 1u, end, q0, total1);
+    put_part(part, o0 + 2u, end, q0, total2);
+    put_part(part, o0 + 3u, end, q0, total3);
+    put_part(part, o0 + 4u, end, q0, total4);
+    put_part(part, o0 + 5u, end, q0, total5);
+    put_part(part, o0 + 6u, end, q0, total6);
+    put_part(part, o0 + 7u, end, q0, total7);
 }
 
 // dbias[o] = sum_{n, i, j} dy[n, o, i, j]; a workgroup for each channel, its lanes over the places.

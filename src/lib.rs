@@ -42,6 +42,7 @@
 //!     loss: PairLoss::default(),
 //!     optimizer: OptimizerOptions::default(),
 //!     augment: false,
+//!     standardize: false,
 //!     capacity: Capacity { images: dataset.len(), pairs: pairs.len(), embeddings: 64, scores: 64 },
 //!     max_binding: usize::MAX / 8,
 //!     layout: Layout::Interleaved,
@@ -51,7 +52,7 @@
 //! setup::upload_pairs(&mut cpu, &pairs)?;
 //! let weights = setup::initial_values(cpu.plan(), 0);
 //! setup::write_all(&mut cpu, &weights)?;
-//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, |_| 1e-3);
+//! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, 0, |_| 1e-3);
 //! let mut losses = Vec::new();
 //! cpu.run(Phase::Train, &slots, &mut |step| {
 //!     losses.push(step.loss);

@@ -65,6 +65,8 @@ pub enum Role {
     Data,
     /// Lists of image numbers and labels.
     List,
+    /// Scale and shift of each image of the data set.
+    Statistics,
     Parameters,
     Gradients,
     /// A moment of the optimizer.
@@ -202,6 +204,8 @@ pub struct PlanOptions {
     pub optimizer: OptimizerOptions,
     /// Training images are read through affine maps, which come with the pairs.
     pub augment: bool,
+    /// Images are divided by their standard deviation, then their mean is subtracted, both of the image as stored.
+    pub standardize: bool,
     pub capacity: Capacity,
     /// Most bytes a launch may bind at once; larger work is split.
     pub max_binding: usize,
@@ -258,6 +262,9 @@ impl Plan {
     /// Names of the lists that training reads: images, what is known of them, and how they are distorted.
     pub const PAIRS: [&str; 3] = ["pairs.index", "pairs.same", "pairs.matrices"];
     pub const LABELLED: [&str; 3] = ["images.index", "images.label", "images.matrices"];
+
+    /// Scale and shift of each image, where they are standardized.
+    pub const STATISTICS: &str = "data.statistics";
 
     /// Those of this plan.
     pub fn lists(&self) -> [&'static str; 3] {

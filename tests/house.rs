@@ -7,6 +7,7 @@ use std::path::Path;
 use gpu_siamese::cpu::FUNCTIONS;
 use gpu_siamese::data::Shape;
 use gpu_siamese::gpu::reflect::{self, Entry};
+use gpu_siamese::model::sircnn::Attention;
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::distance::DistanceKind;
@@ -75,7 +76,7 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
 }
 
 /// Steps of the main job's plans, of every kind and with every option that brings ops of its own, and of a
-/// classifier's and a residual network's.
+/// classifier's, a residual network's and one with attention.
 fn steps_of_plans() -> Vec<Step> {
     let input = Shape { channels: 1, height: 28, width: 28 };
     let siamese = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
@@ -106,7 +107,7 @@ fn steps_of_plans() -> Vec<Step> {
     let plans: Vec<Plan> = plans
         .into_iter()
         .chain(build(&classifier, &labelled))
-        .chain([residual_plan()])
+        .chain([residual_plan(), attentive_plan()])
         .chain(losses)
         .collect();
     let phases = |plan: &Plan| Plan::phases().map(|phase: Phase| plan.steps(phase).to_vec());
@@ -115,6 +116,11 @@ fn steps_of_plans() -> Vec<Step> {
 
 fn residual_plan() -> Plan {
     common::residual(&ModelOptions::default(), Layout::Plain, (8, 1), usize::MAX / 8)
+}
+
+fn attentive_plan() -> Plan {
+    let attention = Attention::AcrossChannels;
+    common::attentive(&ModelOptions::default(), attention, Layout::Plain, (8, 1), usize::MAX / 8)
 }
 
 /// Steps of the main job's plans and of all cases.

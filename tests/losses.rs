@@ -34,7 +34,7 @@ fn learner(model: &str, dataset: &Dataset, loss: PairLoss, batch_size: usize, pa
 fn train(cpu: &mut Cpu, pairs: &[Pair], rate: f64) -> Vec<(f32, u32)> {
     setup::upload_pairs(cpu, pairs).unwrap();
     let steps = pairs.len() / cpu.plan().options.batch_size;
-    let slots = epoch::slots(cpu, 0..steps, 0, |_| rate);
+    let slots = epoch::slots(cpu, 0..steps, 0, 0, |_| rate);
     let mut results = Vec::new();
     cpu.run(Phase::Train, &slots, &mut |step| {
         results.push((step.loss, step.hits));

@@ -16,10 +16,11 @@ use crate::eval;
 pub struct Arguments {
     #[command(flatten)]
     network: trained::Arguments,
-    /// Pictures of any common format and size; see the README for what is done to them
-    #[arg(num_args = 2, required = true, value_names = ["A", "B"])]
-    pictures: Vec<PathBuf>,
-    /// Dark ink on light paper: invert the pictures
+    /// Picture of any common format and size; see the README for what is done to it
+    a: PathBuf,
+    /// What to compare it with
+    b: PathBuf,
+    /// Dark ink on light paper: invert both pictures
     #[arg(long)]
     invert: bool,
     /// Print JSON to stdout
@@ -35,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "{model} classifies images and compares none; name another network"
         )));
     }
-    let [a, b] = [0, 1].map(|at| arguments.pictures[at].clone());
+    let [a, b] = [&arguments.a, &arguments.b].map(PathBuf::clone);
     let names = [&a, &b].map(|path| path.display().to_string());
     let pair = ListedPair { a: Member::File(a), b: Member::File(b), names, same: None, line: 1 };
     let mut album = Album::new(trained.description.input);

@@ -155,6 +155,9 @@ pub struct Config {
     /// probability=P, such as shift=2,rotate=10,zoom=0.9..1.1
     #[arg(long, value_name = "LIST")]
     pub augment: Option<Augmentation>,
+    /// Divide each image by its standard deviation and subtract its mean, as SiRCNN's paper does
+    #[arg(long)]
+    pub standardize: bool,
     /// Seed of everything random: weights, splits, pairs, distortions, glyphs
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -100,6 +100,7 @@ impl Target {
             loss: config.pair_loss(),
             optimizer: config.optimizer_options(),
             augment: config.augment.is_some(),
+            standardize: config.standardize,
             capacity,
             max_binding: self.max_binding(),
             layout: self.layout(),

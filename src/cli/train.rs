@@ -241,6 +241,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         pool: config.pool,
         distance: config.distance,
         loss: config.pair_loss(),
+        standardize: config.standardize,
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,

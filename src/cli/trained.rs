@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Margin of that loss, for weights that do not say
     #[arg(long)]
     margin: Option<f32>,
+    /// Divide each image by its standard deviation and subtract its mean
+    #[arg(long)]
+    standardize: bool,
     /// Similarity above which two images are called the same: a number, or `saved` for the one that
     /// told the validation pairs apart best
     #[arg(long, default_value = "0.5")]
@@ -134,6 +137,7 @@ impl Trained {
             adapter: arguments.adapter.clone(),
             plan: arguments.plan,
             threads: arguments.threads,
+            standardize: description.standardize,
             activation: description.activation,
             pool: description.pool,
             distance: description.distance,
@@ -207,6 +211,7 @@ impl Arguments {
             distance: None,
             loss: None,
             margin: None,
+            standardize: false,
             threshold: Threshold::Number(0.5),
             adapter: config.adapter.clone(),
             plan: config.plan,
@@ -237,6 +242,7 @@ impl Arguments {
             pool: self.pool.unwrap_or(defaults.pool),
             distance: self.distance.unwrap_or(defaults.distance),
             loss: loss.pair_loss(),
+            standardize: self.standardize,
             classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
@@ -256,6 +262,7 @@ impl Arguments {
             ("pool", self.pool.is_none_or(|kind| kind == description.pool)),
             ("distance", self.distance.is_none_or(|kind| kind == description.distance)),
             ("loss", self.loss.is_none_or(|loss| Some(loss) == own.loss)),
+            ("standardize", !self.standardize || description.standardize),
             ("margin", self.margin.is_none_or(|margin| margin == own.margin)),
         ];
         match told.iter().find(|(_, agrees)| !agrees) {

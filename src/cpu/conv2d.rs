@@ -8,25 +8,30 @@ pub mod reference {
     use crate::cpu::{Io, Real};
 
     /// The input element that tap `k` of the kernel meets at output `i`, where there is one.
-    fn input(i: usize, k: usize, conv: &Conv2d, length: u32) -> Option<usize> {
-        (i * conv.stride as usize + k).checked_sub(conv.padding as usize).filter(|&at| at < length as usize)
+    fn input((i, k): (usize, usize), stride: u32, padding: u32, length: u32) -> Option<usize> {
+        (i * stride as usize + k).checked_sub(padding as usize).filter(|&at| at < length as usize)
     }
 
     /// Calls `visit(x, weight, y)` with the places of every product.
     fn products(conv: &Conv2d, n: usize, o: usize, mut visit: impl FnMut(usize, usize, usize)) {
-        let kernel = conv.kernel as usize;
-        let (height, width) = (conv.in_height as usize, conv.in_width as usize);
+        let Conv2d { in_height, in_width, stride, padding_height, padding_width, .. } = *conv;
+        let (height, width) = (in_height as usize, in_width as usize);
+        let (kernel_height, kernel_width) = (conv.kernel_height as usize, conv.kernel_width as usize);
+        let first = o / conv.group_outputs() * conv.group_inputs();
         for i in 0..conv.out_height() {
             for j in 0..conv.out_width() {
                 let y = ((n * conv.out_channels as usize + o) * conv.out_height() + i) * conv.out_width() + j;
-                for c in 0..conv.in_channels as usize {
-                    for k in 0..kernel {
-                        let Some(row) = input(i, k, conv, conv.in_height) else { continue };
-                        for l in 0..kernel {
-                            let Some(column) = input(j, l, conv, conv.in_width) else { continue };
-                            let x = ((n * conv.in_channels as usize + c) * height + row) * width + column;
-                            let weight = ((o * conv.in_channels as usize + c) * kernel + k) * kernel + l;
-                            visit(x, weight, y);
+                for c in 0..conv.group_inputs() {
+                    for k in 0..kernel_height {
+                        let Some(row) = input((i, k), stride, padding_height, in_height) else { continue };
+                        for l in 0..kernel_width {
+                            let Some(column) = input((j, l), stride, padding_width, in_width) else {
+                                continue;
+                            };
+                            let plane = n * conv.in_channels as usize + first + c;
+                            let filter = o * conv.group_inputs() + c;
+                            let x = (plane * height + row) * width + column;
+                            visit(x, (filter * kernel_height + k) * kernel_width + l, y);
                         }
                     }
                 }
@@ -115,17 +120,23 @@ pub mod fast {
             ((c * self.height + row) * self.width + column) * INTERLEAVE
         }
 
-        /// Copies planes of `height` by `width` values to row and column `at`; the rest is 0.
-        fn draw(&self, canvas: &mut [f32], planes: &[f32], (height, width): (usize, usize), at: usize) {
+        /// Copies planes of `height` by `width` values to row `top` and column `left`; the rest is 0.
+        fn draw(
+            &self,
+            canvas: &mut [f32],
+            planes: &[f32],
+            (height, width): (usize, usize),
+            (top, left): (usize, usize),
+        ) {
             canvas.fill(0.0);
             for (number, row) in planes.chunks_exact(width * INTERLEAVE).enumerate() {
-                let to = self.place(number / height, at + number % height, at);
+                let to = self.place(number / height, top + number % height, left);
                 canvas[to..to + row.len()].copy_from_slice(row);
             }
         }
 
         /// Calls `run` with the planes of one group on the canvas.
-        fn with(&self, planes: &[f32], size: (usize, usize), at: usize, run: impl FnOnce(&[f32])) {
+        fn with(&self, planes: &[f32], size: (usize, usize), at: (usize, usize), run: impl FnOnce(&[f32])) {
             if (self.height, self.width) == size {
                 return run(planes);
             }
@@ -140,52 +151,57 @@ pub mod fast {
     fn padded(conv: &Conv2d) -> Canvas {
         Canvas {
             channels: conv.in_channels as usize,
-            height: (conv.in_height + 2 * conv.padding) as usize,
-            width: (conv.in_width + 2 * conv.padding) as usize,
+            height: (conv.in_height + 2 * conv.padding_height) as usize,
+            width: (conv.in_width + 2 * conv.padding_width) as usize,
         }
     }
 
     /// Calls `run` with the padded input of one group.
     fn with_padded(conv: &Conv2d, canvas: &Canvas, x: &[f32], run: impl FnOnce(&[f32])) {
-        canvas.with(x, (conv.in_height as usize, conv.in_width as usize), conv.padding as usize, run);
+        let at = (conv.padding_height as usize, conv.padding_width as usize);
+        canvas.with(x, (conv.in_height as usize, conv.in_width as usize), at, run);
     }
 
     pub fn forward(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (x, weight, bias, y) = (io.read("x"), io.read("weight"), io.read("bias"), io.write("y"));
         let canvas = padded(conv);
-        let kernel = conv.kernel as usize;
-        let tap = |t: usize| (canvas.place(t / (kernel * kernel), t / kernel % kernel, t % kernel), t);
+        let (area, width) = (conv.kernel_area(), conv.kernel_width as usize);
+        let tap = |t: usize| (canvas.place(t / area, t % area / width, t % width), t);
         let taps: Vec<Tap> = (0..conv.filter_len()).map(tap).collect();
         let stride = conv.stride as usize;
         let (height, width) = (conv.out_height(), conv.out_width());
         let groups = y.chunks_exact_mut(conv.out_len() * INTERLEAVE);
         for (y, x) in groups.zip(x.chunks_exact(conv.in_len() * INTERLEAVE)) {
             with_padded(conv, &canvas, x, |x| {
-                simd::dispatch(Correlation {
-                    outputs: conv.out_channels as usize,
-                    rows: height,
-                    columns: width,
-                    x,
-                    x_row: stride * canvas.width * INTERLEAVE,
-                    x_column: stride * INTERLEAVE,
-                    taps: &taps,
-                    weight,
-                    weight_output: conv.filter_len(),
-                    bias: conv.biased.then_some(bias),
-                    y,
-                    y_output: height * width * INTERLEAVE,
-                    y_row: width * INTERLEAVE,
-                    y_column: INTERLEAVE,
-                    accumulate: false,
-                    relu: io.relu,
-                });
+                let plane = height * width * INTERLEAVE;
+                for (group, y) in y.chunks_exact_mut(conv.group_outputs() * plane).enumerate() {
+                    let (inputs, outputs) = (group * conv.group_inputs(), group * conv.group_outputs());
+                    simd::dispatch(Correlation {
+                        outputs: conv.group_outputs(),
+                        rows: height,
+                        columns: width,
+                        x: &x[canvas.place(inputs, 0, 0)..],
+                        x_row: stride * canvas.width * INTERLEAVE,
+                        x_column: stride * INTERLEAVE,
+                        taps: &taps,
+                        weight: &weight[outputs * conv.filter_len()..],
+                        weight_output: conv.filter_len(),
+                        bias: conv.biased.then(|| &bias[outputs..]),
+                        y,
+                        y_output: plane,
+                        y_row: width * INTERLEAVE,
+                        y_column: INTERLEAVE,
+                        accumulate: false,
+                        relu: io.relu,
+                    });
+                }
             });
         }
     }
 
     pub fn backward_input(conv: &Conv2d, io: &mut Io<'_, f32>) {
         let (dy, weight, dx) = (io.read("dy"), io.read("weight"), io.write("dx"));
-        if conv.padding > 0 || conv.stride > 1 || !Scatter::SIDES.contains(&conv.kernel) {
+        if !Scatter::knows(conv) {
             return gathered(conv, dy, weight, dx);
         }
         // Without padding, spreading each gradient out saves what a border of zeros would cost.
@@ -201,28 +217,28 @@ pub mod fast {
     /// The input's gradient, each input gathering what it touched. Inputs a stride apart met the same taps of
     /// the kernel: each such phase is a correlation of the output's gradient with those.
     fn gathered(conv: &Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-        let [kernel, stride, padding] = [conv.kernel, conv.stride, conv.padding].map(|side| side as usize);
-        let (inputs, outputs) = (conv.in_channels as usize, conv.out_channels as usize);
+        let stride = conv.stride as usize;
+        let (inputs, outputs) = (conv.group_inputs(), conv.group_outputs());
         let (height, width) = (conv.in_height as usize, conv.in_width as usize);
         let size = (conv.out_height(), conv.out_width());
-        // Room for the outputs that are not there: before the first one, and behind the last.
-        let before = (kernel - 1).saturating_sub(padding).div_ceil(stride);
-        let side = |inputs: usize, outputs: usize| before + outputs.max((inputs - 1 + padding) / stride + 1);
-        let canvas = Canvas { channels: outputs, height: side(height, size.0), width: side(width, size.1) };
-        // Taps that input `phase` along one side meets, each with the place of its output.
-        let along = |phase: usize| {
-            let first = (phase + padding) % stride;
-            let taps = (first..kernel).step_by(stride);
-            taps.map(move |k| (k, before + (phase + padding + stride * kernel - k) / stride - kernel))
+        let [rows, columns] = [
+            Side::new(conv.kernel_height, conv.padding_height, stride),
+            Side::new(conv.kernel_width, conv.padding_width, stride),
+        ];
+        let canvas = Canvas {
+            channels: conv.out_channels as usize,
+            height: rows.room(height, size.0),
+            width: columns.room(width, size.1),
         };
+        let at = (rows.before, columns.before);
         let phases = (0..stride.min(height)).flat_map(|i| (0..stride.min(width)).map(move |j| (i, j)));
         let phases: Vec<((usize, usize), Vec<Tap>)> = phases
             .map(|(i, j)| {
                 let mut taps = Vec::new();
                 for o in 0..outputs {
-                    for (k, row) in along(i) {
-                        let weight = move |l| (o * inputs * kernel + k) * kernel + l;
-                        taps.extend(along(j).map(|(l, column)| (canvas.place(o, row, column), weight(l))));
+                    for (k, row) in rows.taps(i) {
+                        let weight = (o * inputs * rows.kernel + k) * columns.kernel;
+                        taps.extend(columns.taps(j).map(|(l, c)| (canvas.place(o, row, c), weight + l)));
                     }
                 }
                 ((i, j), taps)
@@ -230,28 +246,59 @@ pub mod fast {
             .collect();
         let groups = dx.chunks_exact_mut(conv.in_len() * INTERLEAVE);
         for (dx, dy) in groups.zip(dy.chunks_exact(conv.out_len() * INTERLEAVE)) {
-            canvas.with(dy, size, before, |dy| {
-                for &((i, j), ref taps) in &phases {
-                    simd::dispatch(Correlation {
-                        outputs: inputs,
-                        rows: (height - i).div_ceil(stride),
-                        columns: (width - j).div_ceil(stride),
-                        x: dy,
-                        x_row: canvas.width * INTERLEAVE,
-                        x_column: INTERLEAVE,
-                        taps,
-                        weight,
-                        weight_output: kernel * kernel,
-                        bias: None,
-                        y: &mut dx[(i * width + j) * INTERLEAVE..],
-                        y_output: height * width * INTERLEAVE,
-                        y_row: stride * width * INTERLEAVE,
-                        y_column: stride * INTERLEAVE,
-                        accumulate: conv.accumulate,
-                        relu: false,
-                    });
+            canvas.with(dy, size, at, |dy| {
+                let plane = height * width * INTERLEAVE;
+                for (group, dx) in dx.chunks_exact_mut(inputs * plane).enumerate() {
+                    for &((i, j), ref taps) in &phases {
+                        simd::dispatch(Correlation {
+                            outputs: inputs,
+                            rows: (height - i).div_ceil(stride),
+                            columns: (width - j).div_ceil(stride),
+                            x: &dy[canvas.place(group * outputs, 0, 0)..],
+                            x_row: canvas.width * INTERLEAVE,
+                            x_column: INTERLEAVE,
+                            taps,
+                            weight: &weight[group * outputs * conv.filter_len()..],
+                            weight_output: conv.kernel_area(),
+                            bias: None,
+                            y: &mut dx[(i * width + j) * INTERLEAVE..],
+                            y_output: plane,
+                            y_row: stride * width * INTERLEAVE,
+                            y_column: stride * INTERLEAVE,
+                            accumulate: conv.accumulate,
+                            relu: false,
+                        });
+                    }
                 }
             });
+        }
+    }
+
+    /// One side of a kernel, as the input's gradient meets it.
+    struct Side {
+        kernel: usize,
+        padding: usize,
+        stride: usize,
+        /// Room for the outputs that are not there, before the first one.
+        before: usize,
+    }
+
+    impl Side {
+        fn new(kernel: u32, padding: u32, stride: usize) -> Self {
+            let (kernel, padding) = (kernel as usize, padding as usize);
+            Side { kernel, padding, stride, before: (kernel - 1).saturating_sub(padding).div_ceil(stride) }
+        }
+
+        /// The same, with the outputs and those behind the last one.
+        fn room(&self, inputs: usize, outputs: usize) -> usize {
+            self.before + outputs.max((inputs - 1 + self.padding) / self.stride + 1)
+        }
+
+        /// Taps that input `phase` meets, each with the place of its output.
+        fn taps(&self, phase: usize) -> impl Iterator<Item = (usize, usize)> {
+            let Side { kernel, padding, stride, before } = *self;
+            let taps = ((phase + padding) % stride..kernel).step_by(stride);
+            taps.map(move |k| (k, before + (phase + padding + stride * kernel - k) / stride - kernel))
         }
     }
 
@@ -260,48 +307,54 @@ pub mod fast {
         let (x, dy, parts) = (io.read("x"), io.read("dy"), io.write("parts"));
         assert_eq!(conv.images_per_part as usize, INTERLEAVE, "a part is a group of interleaved images");
         let canvas = padded(conv);
-        let (kernel, stride) = (conv.kernel as usize, conv.stride as usize);
+        let (area, stride) = (conv.kernel_area(), conv.stride as usize);
         let (height, width) = (conv.out_height(), conv.out_width());
         let groups =
             x.chunks_exact(conv.in_len() * INTERLEAVE).zip(dy.chunks_exact(conv.out_len() * INTERLEAVE));
         for (part, (x, dy)) in parts.chunks_exact_mut(conv.weight_len()).zip(groups) {
             part.fill(0.0);
             with_padded(conv, &canvas, x, |x| {
-                let (outputs, channels) = (conv.out_channels as usize, canvas.channels);
+                let (outputs, channels) = (conv.group_outputs(), conv.group_inputs());
+                let plane = height * width * INTERLEAVE;
                 let (x_channel, x_row) = (canvas.place(1, 0, 0), canvas.place(0, 1, 0));
-                if stride == 1 && SlidingProducts::SIDES.contains(&conv.kernel) {
-                    let (rows, columns, dweight) = (height, width, part);
-                    return simd::dispatch(SlidingProducts {
-                        outputs,
-                        channels,
-                        kernel,
-                        rows,
-                        columns,
-                        dy,
-                        x,
-                        x_channel,
-                        x_row,
-                        dweight,
-                    });
-                }
-                for (k, l) in (0..kernel).flat_map(|k| (0..kernel).map(move |l| (k, l))) {
-                    simd::dispatch(OuterProducts {
-                        outputs,
-                        taps: channels,
-                        rows: height,
-                        columns: width,
-                        dy,
-                        dy_output: height * width * INTERLEAVE,
-                        dy_row: width * INTERLEAVE,
-                        dy_column: INTERLEAVE,
-                        x: &x[canvas.place(0, k, l)..],
-                        x_tap: x_channel,
-                        x_row: stride * x_row,
-                        x_column: stride * INTERLEAVE,
-                        dweight: &mut part[k * kernel + l..],
-                        dweight_output: conv.filter_len(),
-                        dweight_tap: kernel * kernel,
-                    });
+                let parts = part.chunks_exact_mut(outputs * conv.filter_len());
+                for ((group, part), dy) in parts.enumerate().zip(dy.chunks_exact(outputs * plane)) {
+                    let x = &x[canvas.place(group * channels, 0, 0)..];
+                    if SlidingProducts::knows(conv) {
+                        simd::dispatch(SlidingProducts {
+                            outputs,
+                            channels,
+                            kernel: conv.kernel_width as usize,
+                            rows: height,
+                            columns: width,
+                            dy,
+                            x,
+                            x_channel,
+                            x_row,
+                            dweight: part,
+                        });
+                        continue;
+                    }
+                    for tap in 0..area {
+                        let (k, l) = (tap / conv.kernel_width as usize, tap % conv.kernel_width as usize);
+                        simd::dispatch(OuterProducts {
+                            outputs,
+                            taps: channels,
+                            rows: height,
+                            columns: width,
+                            dy,
+                            dy_output: plane,
+                            dy_row: width * INTERLEAVE,
+                            dy_column: INTERLEAVE,
+                            x: &x[canvas.place(0, k, l)..],
+                            x_tap: x_channel,
+                            x_row: stride * x_row,
+                            x_column: stride * INTERLEAVE,
+                            dweight: &mut part[tap..],
+                            dweight_output: conv.filter_len(),
+                            dweight_tap: area,
+                        });
+                    }
                 }
             });
         }

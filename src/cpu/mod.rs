@@ -11,12 +11,14 @@ mod add;
 mod batch_norm;
 mod binary_cross_entropy;
 pub mod ceiling;
+mod channel_conv;
 mod contrastive;
 mod conv2d;
 mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod dropout;
 mod episode;
 mod executor;
 mod gather;
@@ -28,11 +30,13 @@ mod products;
 mod real;
 mod reduce;
 mod rows;
+mod scale;
 mod schedule;
 mod scratch;
 mod sgd;
 pub mod simd;
 mod softmax_cross_entropy;
+mod standardize;
 mod threads;
 mod trunk;
 mod warp;
@@ -78,6 +82,7 @@ functions! {
     add::Add { forward, backward }
     batch_norm::BatchNorm { moments, merge, forward, backward_weight, backward_input }
     binary_cross_entropy::BinaryCrossEntropy { forward, backward, similarity }
+    channel_conv::ChannelConv { forward, backward_input, backward_weight }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {
@@ -87,14 +92,17 @@ functions! {
     dense_blocked::DenseBlocked { forward, backward_input, backward_weight }
     distance::Distance { forward, backward }
     episode::Episode { forward, backward }
+    dropout::Dropout { forward, backward }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
     objective::Objective { with_head, without_head }
     pool2d::Pool2d { forward, backward }
     reduce::Reduce { forward }
     rows::Rows { load, store }
+    scale::Scale { forward, backward_input, backward_scale }
     sgd::Sgd { forward }
     softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
+    standardize::Standardize { forward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
     weighted_sum::WeightedSum { forward, backward_input, backward_weight, backward_bias }

@@ -440,19 +440,22 @@ impl Scatter<'_> {
 }
 
 impl Scatter<'_> {
-    /// Kernel sides that [`Scatter`] knows.
-    pub const SIDES: [u32; 2] = [3, 5];
+    /// Whether it is made for this convolution: square kernels of two sizes, without groups.
+    pub fn knows(conv: &Conv2d) -> bool {
+        let square = conv.kernel_height == conv.kernel_width && matches!(conv.kernel_width, 3 | 5);
+        square && conv.stride == 1 && conv.groups == 1 && [conv.padding_height, conv.padding_width] == [0, 0]
+    }
 }
 
 impl Kernel for Scatter<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let conv = self.conv;
-        assert!(conv.padding == 0 && conv.stride == 1);
+        assert!(Scatter::knows(conv));
         assert_eq!(self.dx.len(), conv.in_len() * INTERLEAVE);
         assert_eq!(self.dy.len(), conv.out_len() * INTERLEAVE);
         assert_eq!(self.weight.len(), conv.weight_len());
-        match conv.kernel {
+        match conv.kernel_width {
             3 => self.all::<S, 3, 12, 6, 3>(),
             5 => self.all::<S, 5, 14, 8, 5>(),
             side => unreachable!("no kernel of side {side}"),
@@ -479,8 +482,11 @@ pub struct SlidingProducts<'a> {
 }
 
 impl SlidingProducts<'_> {
-    /// Kernel sides that it knows.
-    pub const SIDES: [u32; 2] = [3, 5];
+    /// Whether it is made for this convolution, or for each of its groups.
+    pub fn knows(conv: &Conv2d) -> bool {
+        let square = conv.kernel_height == conv.kernel_width && matches!(conv.kernel_width, 3 | 5);
+        square && conv.stride == 1
+    }
 
     fn check(&self) {
         if self.outputs == 0 || self.channels == 0 || self.rows == 0 || self.columns == 0 {

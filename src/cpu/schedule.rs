@@ -274,8 +274,8 @@ fn items(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Vec<Item> {
             if step.op == "batch_norm" {
                 own_parts(&mut step, groups);
             }
-            if step.entry == "backward_bias" {
-                items.extend(bias_in_parts(step, groups, buffers));
+            if matches!((step.op, step.entry), (_, "backward_bias") | ("channel_conv", "backward_weight")) {
+                items.extend(sum_in_parts(step, groups, buffers));
                 continue;
             }
         } else if step.entry == "merge" {
@@ -361,8 +361,8 @@ fn original(latest: &HashMap<BufferId, BufferId>, id: BufferId) -> BufferId {
     latest.iter().find(|(_, now)| **now == id).map_or(id, |(original, _)| *original)
 }
 
-/// A bias's gradient: each group's sum, then the sum over the groups in their order.
-fn bias_in_parts(mut step: Step, groups: usize, buffers: &mut Vec<Buffer>) -> [Item; 2] {
+/// The gradient of a bias, or of what is as small: each group's sum, then the sum over the groups in their order.
+fn sum_in_parts(mut step: Step, groups: usize, buffers: &mut Vec<Buffer>) -> [Item; 2] {
     let Some(position) = step.operands.iter().position(|operand| operand.access == Access::Write) else {
         unreachable!("every step writes something")
     };
@@ -433,7 +433,8 @@ fn split(step: &Step, groups: Option<usize>) -> Split {
             Split::Rows(number(step, "count").div_ceil(ELEMENTS))
         }
         (
-            "gather" | "warp" | "conv2d" | "pool2d" | "activation" | "dense" | "batch_norm" | "add",
+            "gather" | "warp" | "standardize" | "conv2d" | "pool2d" | "activation" | "dense" | "batch_norm"
+            | "add" | "scale" | "channel_conv" | "dropout",
             _,
             Some(groups),
         ) => Split::Groups(groups),
@@ -458,6 +459,8 @@ fn overwrites(step: &Step) -> bool {
         "dense" => number(step, "rows") == number(step, "outputs"),
         // A later window of the data set fills in what the first one lacks.
         "gather" | "warp" => number(step, "first_resident") == 0,
+        // In place.
+        "standardize" => false,
         // A later piece of the batch puts its partial results behind those of the first one.
         "batch_norm" => number(step, "first_part") == 0,
         _ => true,

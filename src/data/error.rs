@@ -26,7 +26,7 @@ pub enum DataError {
     NotFound { dataset: &'static str, searched: String, files: String, incomplete: bool },
 
     /// The operating system refused to open or read the file.
-    #[error("{}: cannot read at byte {offset}: {source}. Check that the file exists and that you may read it", path.display())]
+    #[error("{}: cannot read{}: {source}. Check that the file exists and that you may read it", path.display(), at_byte(*offset))]
     Read { path: PathBuf, offset: u64, source: io::Error },
 
     /// The gzip stream is broken.
@@ -157,6 +157,11 @@ pub enum DataError {
         "member {position} of the images to pair is image {image}, but there are only {labels} labels. Use a split made from this data set"
     )]
     NoSuchImage { position: usize, image: u32, labels: usize },
+}
+
+/// Where reading stopped; that it never began needs no number.
+fn at_byte(offset: u64) -> String {
+    if offset == 0 { String::new() } else { format!(" at byte {offset}") }
 }
 
 fn test_images_are(count: usize) -> String {

@@ -27,7 +27,7 @@ pub enum Stream {
     Weights = 6,
     /// Distortion of training images; coordinates (epoch, place in its list).
     Augmentation = 7,
-    /// Seed words of dropout.
+    /// Seed words of dropout; coordinates (training step, 0).
     Dropout = 8,
     /// Styles of the built-in set's alphabets; coordinates (alphabet, 0).
     GlyphStyles = 9,

@@ -7,8 +7,7 @@ use crate::ops::activation::ActivationKind;
 /// Made for images of 105x105, of which it makes 4,096 features between 0 and 1: with its own comparison, the learned
 /// sum of what they differ by, 38,951,745 parameters. Smaller images must leave room for four valid convolutions.
 pub fn network(input: Shape, options: &ModelOptions) -> Network {
-    let conv =
-        |out_channels, kernel| LayerKind::Conv2d { out_channels, kernel, stride: 1, padding: 0, bias: true };
+    let conv = |out_channels, kernel| LayerKind::conv2d(out_channels, kernel, 1, 0);
     let activation = LayerKind::Activation(options.activation);
     let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
     Network {

@@ -1,8 +1,10 @@
 //! Networks as lists of named layers: one file per system of the papers, and the registry by name.
 
+pub mod conv4;
 pub mod koch;
 pub mod lenet5;
 pub mod resnet;
+pub mod sircnn;
 pub mod sn_lenet5;
 pub mod start;
 
@@ -39,9 +41,13 @@ impl Layer {
 pub enum LayerKind {
     Conv2d {
         out_channels: usize,
-        kernel: usize,
+        /// Height and width, as of the padding.
+        kernel: [usize; 2],
         stride: usize,
-        padding: usize,
+        padding: [usize; 2],
+        /// Stretches of channels that have nothing to do with one another; as many as channels are a depthwise
+        /// convolution.
+        groups: usize,
         /// Whether it has a bias; in front of a norm that would be for nothing.
         bias: bool,
     },
@@ -62,10 +68,39 @@ pub enum LayerKind {
     Activation(ActivationKind),
     /// The sum of two layers' outputs.
     Add,
+    /// The first of two layers' outputs, each channel times the second's value for it: `[C, H, W]` and `[C, 1, 1]`.
+    Scale,
+    /// A one-dimensional convolution without bias across the channels of `[C, 1, 1]`, zeros beyond the ends, with
+    /// an odd number of taps.
+    ChannelConv {
+        kernel: usize,
+    },
+    /// In training, values are 0 with this probability and the others larger by as much; drawn from the run's seed.
+    Dropout {
+        rate: f32,
+    },
     /// Fully connected; flattens what it gets, channel by channel, row by row.
     Dense {
         outputs: usize,
     },
+}
+
+impl LayerKind {
+    /// The usual convolution: a square kernel that sees all channels, with a bias.
+    pub const fn conv2d(out_channels: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        let (kernel, padding) = ([kernel; 2], [padding; 2]);
+        LayerKind::Conv2d { out_channels, kernel, stride, padding, groups: 1, bias: true }
+    }
+
+    /// The same convolution without its bias.
+    pub const fn unbiased(self) -> Self {
+        match self {
+            LayerKind::Conv2d { out_channels, kernel, stride, padding, groups, .. } => {
+                LayerKind::Conv2d { out_channels, kernel, stride, padding, groups, bias: false }
+            }
+            other => other,
+        }
+    }
 }
 
 /// How two embeddings become one number.
@@ -136,10 +171,22 @@ pub enum ModelError {
         shape.width
     )]
     Shape { model: String, shape: Shape },
+    #[error("model \"{model}\" does not take images of {}x{}: {why}", shape.height, shape.width)]
+    Unsuited { model: String, shape: Shape, why: &'static str },
 }
 
 /// Every model's name, as `--model` takes it.
-pub const NAMES: &[&str] = &["sn-lenet5", "resnet-small", "koch", "lenet5", "resnet-small-classifier"];
+pub const NAMES: &[&str] = &[
+    "sn-lenet5",
+    "resnet-small",
+    "resnet18",
+    "conv4",
+    "koch",
+    "sircnn",
+    "sircnn-eca",
+    "lenet5",
+    "resnet-small-classifier",
+];
 
 /// The network of this name for images of this shape.
 pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
@@ -147,6 +194,10 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Netwo
         "sn-lenet5" => sn_lenet5::network(input, options),
         "resnet-small" => resnet::small(input, options),
         "koch" => Ok(koch::network(input, options)),
+        "resnet18" => Ok(resnet::resnet18(input, options)),
+        "conv4" => conv4::network(input, options),
+        "sircnn" => sircnn::network(input, options),
+        "sircnn-eca" => sircnn::with_eca(input, options),
         "lenet5" => lenet5::network(input, options),
         "resnet-small-classifier" => Ok(resnet::small(input, options)?.classifier(name, "classes", options)),
         _ => Err(ModelError::Unknown { name: name.to_string() }),
@@ -160,7 +211,7 @@ pub fn is_classifier(name: &str) -> bool {
 
 /// Whether a model was made to give the probability that a pair is the same.
 pub fn gives_probability(name: &str) -> bool {
-    matches!(name, "koch")
+    matches!(name, "koch" | "sircnn" | "sircnn-eca")
 }
 
 /// The network that compares, of whose subnet a classifier is made.

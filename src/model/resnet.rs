@@ -30,6 +30,12 @@ pub fn small(input: Shape, options: &ModelOptions) -> Result<Network, ModelError
     Ok(network("resnet-small", input, options, &residual))
 }
 
+/// ResNet-18 down to the mean over its 512 channels, in torchvision's names.
+pub fn resnet18(input: Shape, options: &ModelOptions) -> Network {
+    let stages = &[(64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2)];
+    network("resnet18", input, options, &Residual { stem: (64, 7, 2), pool: true, stages, features: 0 })
+}
+
 /// Stem, stages of blocks, the mean over each channel, and a dense layer to the embedding.
 pub fn network(name: &str, input: Shape, options: &ModelOptions, residual: &Residual<'_>) -> Network {
     let activation = LayerKind::Activation(options.activation);
@@ -76,5 +82,5 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions, residual: &Resi
 
 /// Padded so that only the stride changes the image's size.
 fn conv(out_channels: usize, kernel: usize, stride: usize) -> LayerKind {
-    LayerKind::Conv2d { out_channels, kernel, stride, padding: kernel / 2, bias: false }
+    LayerKind::conv2d(out_channels, kernel, stride, kernel / 2).unbiased()
 }

@@ -11,8 +11,7 @@ pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelErr
         (32, 32) => 0,
         _ => return Err(ModelError::Shape { model: "sn-lenet5".into(), shape: input }),
     };
-    let conv =
-        |out_channels, padding| LayerKind::Conv2d { out_channels, kernel: 5, stride: 1, padding, bias: true };
+    let conv = |out_channels, padding| LayerKind::conv2d(out_channels, 5, 1, padding);
     let activation = LayerKind::Activation(options.activation);
     let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
     Ok(Network {

@@ -9,12 +9,14 @@ pub mod adam;
 pub mod add;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
+pub mod channel_conv;
 pub mod contrastive;
 pub mod conv2d;
 pub mod conv2d_blocked;
 pub mod dense;
 pub mod dense_blocked;
 pub mod distance;
+pub mod dropout;
 pub mod episode;
 pub mod gather;
 pub mod head;
@@ -22,8 +24,10 @@ pub mod objective;
 pub mod pool2d;
 pub mod reduce;
 pub mod rows;
+pub mod scale;
 pub mod sgd;
 pub mod softmax_cross_entropy;
+pub mod standardize;
 pub mod trunk;
 pub mod warp;
 pub mod weighted_sum;
@@ -67,6 +71,7 @@ stems! {
     add::Add,
     batch_norm::BatchNorm,
     binary_cross_entropy::BinaryCrossEntropy,
+    channel_conv::ChannelConv,
     contrastive::Contrastive,
     conv2d::Conv2d,
     conv2d_blocked::Conv2dBlocked,
@@ -74,14 +79,17 @@ stems! {
     dense_blocked::DenseBlocked,
     distance::Distance,
     episode::Episode,
+    dropout::Dropout,
     gather::Gather,
     head::Head,
     objective::Objective,
     pool2d::Pool2d,
     reduce::Reduce,
     rows::Rows,
+    scale::Scale,
     sgd::Sgd,
     softmax_cross_entropy::SoftmaxCrossEntropy,
+    standardize::Standardize,
     trunk::Trunk,
     warp::Warp,
     weighted_sum::WeightedSum,

@@ -167,9 +167,12 @@ impl Trunk {
             in_height,
             in_width,
             out_channels,
-            kernel,
+            groups: 1,
+            kernel_height: kernel,
+            kernel_width: kernel,
             stride: 1,
-            padding,
+            padding_height: padding,
+            padding_width: padding,
             biased: true,
             images_per_part: 1,
             accumulate: false,
@@ -212,7 +215,7 @@ impl Trunk {
         let Parts { convs, denses, .. } = self.parts();
         for (number, part) in convs.iter().enumerate() {
             let wrong = |why: String| Err((number, why));
-            let Conv2d { kernel, padding, .. } = part.conv;
+            let Conv2d { kernel_height: kernel, padding_height: padding, .. } = part.conv;
             if kernel > TAPS || padding >= kernel {
                 return wrong(format!(
                     "its kernel is {kernel}x{kernel} with padding {padding}, the largest is {TAPS}x{TAPS} \
@@ -248,7 +251,7 @@ impl Trunk {
         let Parts { convs, denses, .. } = self.parts();
         let mut iterations = 0;
         for part in &convs {
-            let Conv2d { out_channels, in_channels, kernel, .. } = part.conv;
+            let Conv2d { out_channels, in_channels, kernel_height: kernel, .. } = part.conv;
             let tasks = out_channels.div_ceil(2) as usize * part.pool.out_height() * part.pool.out_width();
             iterations += per_lane(full_len(&part.conv));
             iterations += per_lane(tasks) * (nested(&[in_channels, kernel, kernel]) + 14);
@@ -275,7 +278,7 @@ impl Trunk {
         let Parts { convs, denses, .. } = self.parts();
         let mut iterations = 0;
         for (number, part) in convs.iter().enumerate() {
-            let Conv2d { in_channels, kernel, .. } = part.conv;
+            let Conv2d { in_channels, kernel_height: kernel, .. } = part.conv;
             let (group, splits) =
                 if number == 0 { (self.group1, self.splits1) } else { (self.group2, self.splits2) };
             let (height, width) = (part.conv.out_height() as u32, part.conv.out_width() as u32);
@@ -387,13 +390,13 @@ fn per_lane(count: usize) -> usize {
 
 /// Values of a layer's input with its padding.
 fn full_len(conv: &Conv2d) -> usize {
-    let side = |length| (length + 2 * conv.padding) as usize;
+    let side = |length| (length + 2 * conv.padding_width) as usize;
     conv.in_channels as usize * side(conv.in_height) * side(conv.in_width)
 }
 
 /// Values of the output's gradient for `group` filters; a layer that passes it on frames it with zeros.
 fn deltas_len(conv: &Conv2d, group: u32, inward: bool) -> usize {
-    let frame = if inward { 2 * (conv.kernel - 1 - conv.padding) as usize } else { 0 };
+    let frame = if inward { 2 * (conv.kernel_width - 1 - conv.padding_width) as usize } else { 0 };
     group as usize * (conv.out_height() + frame) * (conv.out_width() + frame)
 }
 
@@ -401,8 +404,8 @@ fn deltas_len(conv: &Conv2d, group: u32, inward: bool) -> usize {
 fn groups(conv: &Conv2d, inward: bool) -> Option<(u32, u32)> {
     let dinput = if inward { conv.in_len() } else { 0 };
     let room = MEMORY.checked_sub(full_len(conv) + dinput)?;
-    let rows = (conv.in_channels * conv.kernel) as usize;
-    let sums = conv.kernel as usize + 1;
+    let rows = (conv.in_channels * conv.kernel_width) as usize;
+    let sums = conv.kernel_width as usize + 1;
     let fits = |group: usize| {
         group * rows <= FUSED_WORKGROUP
             && deltas_len(conv, group as u32, inward).max(group * rows * sums) <= room

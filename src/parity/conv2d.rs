@@ -21,6 +21,24 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         ("3x3, stride 3, padding 2", conv(2, (3, 7, 8), 4, 3, 3, 2)),
         ("7x7, stride 2, padding 3", conv(2, (3, 11, 10), 5, 7, 2, 3)),
         ("layer of a residual network", Conv2d { biased: false, ..conv(3, (32, 4, 4), 20, 3, 1, 1) }),
+        ("groups", Conv2d { groups: 3, ..conv(2, (9, 6, 10), 15, 3, 1, 1) }),
+        ("groups of more than a block", Conv2d { groups: 2, ..conv(18, (10, 5, 4), 20, 3, 2, 1) }),
+        ("groups without padding", Conv2d { groups: 2, ..conv(3, (4, 6, 9), 6, 3, 1, 0) }),
+        ("depthwise", Conv2d { groups: 7, ..conv(17, (7, 5, 6), 7, 3, 2, 1) }),
+        (
+            "depthwise, two outputs each",
+            Conv2d { groups: 5, biased: false, ..conv(2, (5, 4, 9), 10, 2, 1, 0) },
+        ),
+        (
+            "depthwise row on one place",
+            oblong((1, 3), (0, 1), Conv2d { groups: 19, ..conv(18, (19, 1, 1), 19, 1, 1, 0) }),
+        ),
+        ("1x3", oblong((1, 3), (0, 1), conv(3, (4, 6, 9), 5, 1, 1, 0))),
+        (
+            "5x2, stride 2, in groups",
+            oblong((5, 2), (2, 0), Conv2d { groups: 2, ..conv(17, (4, 9, 7), 6, 1, 2, 0) }),
+        ),
+        ("2x5, padding beyond one side", oblong((2, 5), (2, 1), conv(2, (3, 4, 8), 3, 1, 3, 0))),
         ("one output", conv(1, (2, 4, 4), 1, 4, 1, 0)),
         ("layer 1 of sn-lenet5", conv(19, (1, 28, 28), 6, 5, 1, 2)),
         ("layer 2 of sn-lenet5", conv(18, (6, 14, 14), 16, 5, 1, 0)),
@@ -57,13 +75,22 @@ fn conv(
         in_height,
         in_width,
         out_channels,
-        kernel,
+        groups: 1,
+        kernel_height: kernel,
+        kernel_width: kernel,
         stride,
-        padding,
+        padding_height: padding,
+        padding_width: padding,
         biased: true,
         images_per_part: 2,
         accumulate: false,
     }
+}
+
+/// The same with another kernel and another padding: heights and widths.
+fn oblong(kernel: (u32, u32), padding: (u32, u32), conv: Conv2d) -> Conv2d {
+    let ((kernel_height, kernel_width), (padding_height, padding_width)) = (kernel, padding);
+    Conv2d { kernel_height, kernel_width, padding_height, padding_width, ..conv }
 }
 
 fn forward(name: &str, conv: Conv2d, layout: Layout) -> Case {

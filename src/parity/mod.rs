@@ -14,6 +14,7 @@ mod batch_norm;
 mod binary_cross_entropy;
 pub mod bound;
 pub mod case;
+mod channel_conv;
 pub mod compare;
 mod contrastive;
 mod conv2d;
@@ -21,6 +22,7 @@ mod conv2d_blocked;
 mod dense;
 mod dense_blocked;
 mod distance;
+mod dropout;
 mod episode;
 pub mod faults;
 mod gather;
@@ -29,8 +31,10 @@ mod objective;
 mod pool2d;
 mod reduce;
 mod rows;
+mod scale;
 mod sgd;
 mod softmax_cross_entropy;
+mod standardize;
 pub mod subject;
 pub mod trace;
 pub mod training;
@@ -63,6 +67,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         binary_cross_entropy::cases,
         adam::cases,
         add::cases,
+        scale::cases,
+        channel_conv::cases,
+        dropout::cases,
+        standardize::cases,
         sgd::cases,
         reduce::cases,
         rows::cases,

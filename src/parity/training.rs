@@ -16,7 +16,8 @@ use crate::data::{Dataset, Glyphs, Pair, Shape, glyphs, pairs, split};
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Device, Gpu};
 use crate::model::resnet::{self, Residual};
-use crate::model::{self, ModelError, ModelOptions, Network};
+use crate::model::sircnn::{self, Attention};
+use crate::model::{self, Layer, LayerKind, ModelError, ModelOptions, Network};
 use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
@@ -50,11 +51,12 @@ const FREE_LOSS: f64 = 1e-5;
 pub type Comparison = fn(&Subject) -> Result<Vec<Verdict>, ExecutorError>;
 
 /// All of them, by name.
-pub const COMPARISONS: [(&str, Comparison); 14] = [
+pub const COMPARISONS: [(&str, Comparison); 16] = [
     ("synchronised", |subject| synchronised(subject, PlanKind::Unfused)),
     ("synchronised, blocked", |subject| synchronised(subject, PlanKind::Blocked)),
     ("synchronised, fused", |subject| synchronised(subject, PlanKind::Fused)),
     ("synchronised, residual", synchronised_residual),
+    ("synchronised, attentive", synchronised_attentive),
     ("free", |subject| free(subject, PlanKind::Unfused)),
     ("free, blocked", |subject| free(subject, PlanKind::Blocked)),
     ("free, fused", |subject| free(subject, PlanKind::Fused)),
@@ -65,6 +67,7 @@ pub const COMPARISONS: [(&str, Comparison); 14] = [
     ("traced, fused", traced_fused),
     ("traced, residual", |subject| traced_residual(subject, PlanKind::Unfused)),
     ("traced, residual, blocked", |subject| traced_residual(subject, PlanKind::Blocked)),
+    ("traced, attentive", traced_attentive),
 ];
 
 /// A network to train.
@@ -74,6 +77,8 @@ enum Model {
     LeNet(ModelOptions),
     /// Small, but with every layer of a residual network: a block with and one without a projection.
     Residual(ModelOptions),
+    /// One bottleneck of SiRCNN, as its paper counts it, then dropout; on standardized images.
+    Attentive(ModelOptions),
 }
 
 impl Model {
@@ -85,6 +90,13 @@ impl Model {
                 let residual = Residual { stem: (4, 3, 2), pool: true, stages, features: 8 };
                 Ok(resnet::network("a residual network", input, &options, &residual))
             }
+            Model::Attentive(options) => {
+                let name = "an attentive network";
+                let mut network = sircnn::of_stages(name, input, &options, &[4], Attention::Separable)?;
+                network.layers.push(Layer::new("dropout", LayerKind::Dropout { rate: 0.3 }));
+                network.layers.push(Layer::new("fc", LayerKind::Dense { outputs: 8 }));
+                Ok(network)
+            }
         }
     }
 
@@ -92,6 +104,7 @@ impl Model {
         let (name, options) = match self {
             Model::LeNet(options) => ("sn-lenet5", options),
             Model::Residual(options) => ("a residual network", options),
+            Model::Attentive(options) => ("an attentive network", options),
         };
         format!("{name}, {}, {}", options.activation, options.pool)
     }
@@ -130,6 +143,7 @@ impl Material {
             loss: PairLoss::default(),
             optimizer: OptimizerOptions::Adam(AdamOptions { eps, ..AdamOptions::default() }),
             augment: false,
+            standardize: matches!(model, Model::Attentive(_)),
             capacity: Capacity {
                 images: self.dataset.len(),
                 pairs: self.pairs.len(),
@@ -232,6 +246,14 @@ fn synchronised_residual(subject: &Subject) -> Result<Vec<Verdict>, ExecutorErro
     Ok(verdicts)
 }
 
+/// The same with channel attention, whose convolutions come in groups, and dropout.
+fn synchronised_attentive(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+    let kind = PlanKind::Unfused;
+    let mut verdicts = each_step(subject, kind, Model::Attentive(kinked()), STEP_GRADIENT_WITH_KINKS)?;
+    verdicts.extend(each_step(subject, kind, Model::Attentive(smooth()), STEP_GRADIENT)?);
+    Ok(verdicts)
+}
+
 fn each_step(
     subject: &Subject,
     kind: PlanKind,
@@ -247,7 +269,9 @@ fn each_step(
     let parameters = cpu.plan().parameters.iter();
     let names: Vec<String> =
         parameters.filter(|p| p.trainable).map(|p| format!("{}.gradient", p.name)).collect();
-    for (step, slot) in epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE).into_iter().enumerate() {
+    for (step, slot) in
+        epoch::slots(cpu.as_ref(), 0..steps, 0, SEED, |_| LEARNING_RATE).into_iter().enumerate()
+    {
         let state = setup::read_all(cpu.as_mut(), true)?;
         setup::write_all(other.as_mut(), &state)?;
         let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
@@ -288,7 +312,7 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
     let material = Material::new(250);
     let [mut cpu, mut other] = material.executors(subject, kind, (Model::LeNet(smooth()), 1e-4))?;
     let steps = steps(subject, kind);
-    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, |_| LEARNING_RATE);
+    let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, SEED, |_| LEARNING_RATE);
     let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
     let title = format!("{steps} steps of sn-lenet5, tanh, average, eps 1e-4, {}", kind.name());
     let mut verdict = verdict("free", &title);
@@ -311,6 +335,14 @@ fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, E
 /// A residual network, and the same with bindings of two pairs.
 fn traced_residual(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
     let model = (Model::Residual(kinked()), 1e-8);
+    let mut verdicts = traced(subject, kind, model, |device| device.max_binding)?;
+    verdicts.extend(traced(subject, kind, model, |_| 16 << 10)?);
+    Ok(verdicts)
+}
+
+/// Channel attention and dropout, whole and in pieces.
+fn traced_attentive(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+    let (kind, model) = (PlanKind::Unfused, (Model::Attentive(kinked()), 1e-8));
     let mut verdicts = traced(subject, kind, model, |device| device.max_binding)?;
     verdicts.extend(traced(subject, kind, model, |_| 16 << 10)?);
     Ok(verdicts)

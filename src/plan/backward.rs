@@ -2,14 +2,17 @@
 
 use super::PlanError;
 use super::build::{Builder, Fixed, Steps};
-use super::subnet::{Kept, pool2d};
+use super::subnet::{Kept, channel_conv, pool2d, scale};
 use crate::model::LayerKind;
 use crate::ops::activation::Activation;
 use crate::ops::add::Add;
+use crate::ops::channel_conv::ChannelConv;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
+use crate::ops::dropout::Dropout;
 use crate::ops::pool2d::Pool2d;
 use crate::ops::reduce::Reduce;
+use crate::ops::scale::Scale;
 use crate::ops::{Layout, Step, View};
 
 /// Where a gradient goes, piece by piece.
@@ -71,7 +74,12 @@ impl Builder<'_> {
         gradients: &mut [Option<Vec<View>>],
     ) -> Vec<Option<Target>> {
         let mut targets = Vec::new();
-        for value in self.stages[number].inputs.clone() {
+        for (position, value) in self.stages[number].inputs.clone().into_iter().enumerate() {
+            let values = match value.checked_sub(1) {
+                // Of a product's two inputs the second is smaller.
+                Some(stage) if position > 0 => self.stages[stage].output.len(),
+                _ => values,
+            };
             let target = if value == 0 {
                 // Nothing asks for the gradient of the images.
                 None
@@ -105,8 +113,9 @@ impl Builder<'_> {
         if let LayerKind::BatchNorm { .. } = self.stages[number].kind {
             return Ok(self.norm_backward(fixed, images, number, kept, dy, dx[0].as_ref()));
         }
+        let batch = images;
         let mut launches = Vec::new();
-        for (piece, (&images, &dy)) in images.iter().zip(dy).enumerate() {
+        for (piece, (&images, &dy)) in batch.iter().zip(dy).enumerate() {
             let stage = &self.stages[number];
             let x = kept.values[stage.inputs[0]][piece];
             let target = Target::piece(dx[0].as_ref(), piece);
@@ -162,6 +171,32 @@ impl Builder<'_> {
                     let targets = dx.iter().filter_map(|target| Target::piece(target.as_ref(), piece));
                     launches
                         .extend(targets.map(|(dx, accumulate)| Add { count, accumulate }.backward(dy, dx)));
+                }
+                LayerKind::Scale => {
+                    let factors = kept.values[stage.inputs[1]][piece];
+                    let scale = scale(stage, images);
+                    launches.extend(target.map(|(dx, accumulate)| {
+                        Scale { accumulate, ..scale }.backward_input(dy, factors, dx)
+                    }));
+                    launches.extend(Target::piece(dx[1].as_ref(), piece).map(|(dfactors, accumulate)| {
+                        Scale { accumulate, ..scale }.backward_scale(x, dy, dfactors)
+                    }));
+                }
+                LayerKind::ChannelConv { kernel } => {
+                    let conv = channel_conv(stage, kernel, images);
+                    let [weight, dweight] = [fixed.parameters, fixed.gradients]
+                        .map(|buffer| self.parameter(stage.parameters[0], buffer));
+                    let adding = ChannelConv { accumulate: piece > 0, ..conv };
+                    launches.push(adding.backward_weight(x, dy, dweight));
+                    launches.extend(target.map(|(dx, accumulate)| {
+                        ChannelConv { accumulate, ..conv }.backward_input(dy, weight, dx)
+                    }));
+                }
+                LayerKind::Dropout { rate } => {
+                    let dropout = self.dropout(number, rate, batch, piece);
+                    launches.extend(
+                        target.map(|(dx, accumulate)| Dropout { accumulate, ..dropout }.backward(dy, dx)),
+                    );
                 }
                 LayerKind::BatchNorm { .. } => unreachable!("it takes all pieces at once"),
             }

@@ -161,8 +161,9 @@ impl Builder<'_> {
         self.options.kind == PlanKind::Blocked
             && self.consumers(stage.inputs[0]) == 1
             && match stage.kind {
-                LayerKind::Conv2d { kernel, stride, bias, .. } => {
-                    bias && Conv2dBlocked::supports(kernel, stride)
+                LayerKind::Conv2d { kernel: [height, width], stride, padding, groups, bias, .. } => {
+                    let square = height == width && padding[0] == padding[1];
+                    bias && square && groups == 1 && Conv2dBlocked::supports(width, stride)
                 }
                 LayerKind::Dense { outputs } => DenseBlocked::supports(stage.input.len(), outputs),
                 _ => false,
@@ -193,9 +194,9 @@ impl Builder<'_> {
             in_height: plain.in_height,
             in_width: plain.in_width,
             out_channels: plain.out_channels,
-            kernel: plain.kernel,
+            kernel: plain.kernel_width,
             stride: plain.stride,
-            padding: plain.padding,
+            padding: plain.padding_width,
             images_per_part: plain.images_per_part,
             activated: activation.is_some(),
             activation: activation.unwrap_or(ActivationKind::Relu),

@@ -13,6 +13,7 @@ use super::{
 use crate::data::Shape;
 use crate::model::Network;
 use crate::ops::gather::words;
+use crate::ops::standardize::STATISTICS;
 use crate::ops::warp::MATRIX;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
@@ -45,6 +46,8 @@ pub(super) struct Fixed {
     pub(super) train_labels: View,
     /// Affine maps of the training images, where they are augmented.
     pub(super) train_matrices: Option<View>,
+    /// Scale and shift of each image, where they are standardized.
+    pub(super) statistics: Option<View>,
     pub(super) embed_index: View,
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
@@ -212,6 +215,9 @@ impl Builder<'_> {
         let train_labels = self.lone(labels, Role::List, &[capacity.pairs]);
         let shape = [capacity.pairs, branches, MATRIX];
         let train_matrices = self.options.augment.then(|| self.lone(matrices, Role::List, &shape));
+        let shape = [capacity.images, STATISTICS];
+        let statistics =
+            self.options.standardize.then(|| self.lone(Plan::STATISTICS, Role::Statistics, &shape));
         let embed_index = self.lone("embed.index", Role::List, &[capacity.embeddings]);
         let score_index = self.lone("score.index", Role::List, &[capacity.scores, 2]);
         let optimizer = self.options.optimizer;
@@ -262,6 +268,7 @@ impl Builder<'_> {
             train_index,
             train_labels,
             train_matrices,
+            statistics,
             embed_index,
             score_index,
             parameters,

@@ -27,6 +27,10 @@ impl Builder<'_> {
             let why = "its kernels read images as they are stored".into();
             return Err(PlanError::Unfusable { what: "augmentation".into(), why });
         }
+        if self.options.standardize {
+            let why = "its kernels read images as they are stored".into();
+            return Err(PlanError::Unfusable { what: "standardization".into(), why });
+        }
         if self.options.batch != BatchLayout::Pairs {
             let why = "its loss is that of pairs".into();
             return Err(PlanError::Unfusable { what: network.name.clone(), why });
@@ -126,10 +130,24 @@ impl Builder<'_> {
         }
         let kinds: Vec<LayerKind> = network.layers.iter().map(|layer| layer.kind).collect();
         let [
-            Conv2d { out_channels: filters1, kernel: kernel1, stride: 1, padding: padding1, bias: true },
+            Conv2d {
+                out_channels: filters1,
+                kernel: kernel1,
+                stride: 1,
+                padding: padding1,
+                groups: 1,
+                bias: true,
+            },
             Activation(activation),
             Pool2d { kind: pool, size: 2, stride: 2, padding: 0 },
-            Conv2d { out_channels: filters2, kernel: kernel2, stride: 1, padding: padding2, bias: true },
+            Conv2d {
+                out_channels: filters2,
+                kernel: kernel2,
+                stride: 1,
+                padding: padding2,
+                groups: 1,
+                bias: true,
+            },
             Activation(activation2),
             Pool2d { kind: pool2, size: 2, stride: 2, padding: 0 },
             Dense { outputs: hidden },
@@ -141,6 +159,12 @@ impl Builder<'_> {
             let why = "its layers are not twice convolution of stride 1, activation and pool of 2x2, then \
                        twice dense and activation";
             return Err(unfusable(&network.name, why.into()));
+        };
+        let [side1, side2] = [(kernel1, padding1), (kernel2, padding2)].map(|(kernel, padding)| {
+            (kernel[0] == kernel[1] && padding[0] == padding[1]).then_some((kernel[0], padding[0]))
+        });
+        let (Some((kernel1, padding1)), Some((kernel2, padding2))) = (side1, side2) else {
+            return Err(unfusable(&network.name, "its kernels are not square".into()));
         };
         if pool2 != pool || [activation2, activation3, activation4] != [activation; 3] {
             let why = "its activations, or its pools, are not all of one kind";

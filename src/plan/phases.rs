@@ -10,6 +10,7 @@ use crate::ops::adam::{Adam, AdamViews};
 use crate::ops::rows::Rows;
 use crate::ops::sgd::{Sgd, SgdViews};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
+use crate::ops::standardize::Standardize;
 use crate::ops::warp::Warp;
 use crate::ops::{BufferId, Step, TENSOR_ALIGN as ALIGN, View};
 
@@ -20,8 +21,11 @@ pub const NORM_EPS: f32 = 1e-5;
 pub(super) const NORM_MOMENTUM: f32 = 0.1;
 
 impl Builder<'_> {
-    /// Bytes to numbers, through `matrices` where there are such: one launch for each window of the data set.
+    /// Bytes to numbers, through `matrices` where there are such: one launch for each window of the data set, and one
+    /// more where images are standardized.
     fn gather(
+        &self,
+        fixed: &Fixed,
         windows: &[(View, usize, usize)],
         input: Shape,
         (branches, first, images): (usize, usize, usize),
@@ -44,7 +48,14 @@ impl Builder<'_> {
                 None => warp.gather().forward(data, index, y),
             }
         };
-        windows.iter().map(launch).collect()
+        let standardize = Standardize {
+            images: images as u32,
+            pixels: input.len() as u32,
+            branches: branches as u32,
+            first: first as u32,
+        };
+        let standardized = fixed.statistics.map(|statistics| standardize.forward(index, statistics, y));
+        windows.iter().map(launch).chain(standardized).collect()
     }
 
     pub(super) fn train_steps(
@@ -64,7 +75,7 @@ impl Builder<'_> {
             let x = self.activation(images, network.input.len());
             let place = (2, first, images);
             let list = (fixed.train_index, fixed.train_matrices);
-            steps.add("input", Self::gather(windows, network.input, place, list, x));
+            steps.add("input", self.gather(fixed, windows, network.input, place, list, x));
             inputs.push(x);
         }
         let kept = self.forward(&mut steps, fixed, &images, inputs, Statistics::Batch)?;
@@ -93,7 +104,7 @@ impl Builder<'_> {
         for (&first, &images) in firsts.iter().zip(&images) {
             let x = self.activation(images, network.input.len());
             let list = (fixed.train_index, fixed.train_matrices);
-            steps.add("input", Self::gather(windows, network.input, (1, first, images), list, x));
+            steps.add("input", self.gather(fixed, windows, network.input, (1, first, images), list, x));
             inputs.push(x);
         }
         let kept = self.forward(&mut steps, fixed, &images, inputs, Statistics::Batch)?;
@@ -170,8 +181,10 @@ impl Builder<'_> {
     ) -> Result<Vec<Step>, PlanError> {
         let mut steps = Steps::default();
         let x = self.activation(images, network.input.len());
-        steps
-            .add("input", Self::gather(windows, network.input, (1, 0, images), (fixed.embed_index, None), x));
+        steps.add(
+            "input",
+            self.gather(fixed, windows, network.input, (1, 0, images), (fixed.embed_index, None), x),
+        );
         let kept = self.forward(&mut steps, fixed, &[images], vec![x], Statistics::Running)?;
         let rows = Rows { rows: images as u32, features: features as u32, branches: 1 };
         steps.add("embedding", vec![rows.store(kept.embedding()[0], fixed.embeddings)]);

@@ -10,9 +10,12 @@ use crate::data::Shape;
 use crate::model::{Layer, LayerKind, Network};
 use crate::ops::activation::Activation;
 use crate::ops::add::Add;
+use crate::ops::channel_conv::ChannelConv;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::dense::Dense;
+use crate::ops::dropout::Dropout;
 use crate::ops::pool2d::{Pool2d, PoolKind};
+use crate::ops::scale::Scale;
 use crate::ops::{BufferId, INTERLEAVE, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 
 /// Partial gradients, and moments, that GPU threads share out: enough to fill a small GPU.
@@ -24,14 +27,14 @@ pub(super) struct Stage {
     pub(super) kind: LayerKind,
     /// Numbers of the values it takes.
     pub(super) inputs: Vec<usize>,
-    /// Shape of its first input; a sum's others have the same.
+    /// Shape of its first input.
     pub(super) input: Shape,
     pub(super) output: Shape,
     /// Positions in the plan's parameters, weight before bias, running state last.
     pub(super) parameters: Vec<usize>,
 }
 
-/// Which statistics a norm takes.
+/// Which statistics a norm takes. Dropout is part of training, and so of the batch's only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Statistics {
     /// The batch's, which also move the running ones.
@@ -63,22 +66,39 @@ impl Builder<'_> {
             let shapes: Vec<Shape> = inputs.iter().map(|&value| self.shape(value, network.input)).collect();
             let input = shapes[0];
             let misfit = |why: String| PlanError::Layer { layer: layer.name.clone(), input, why };
-            let wanted = if layer.kind == LayerKind::Add { 2 } else { 1 };
+            let wanted = if matches!(layer.kind, LayerKind::Add | LayerKind::Scale) { 2 } else { 1 };
             if inputs.len() != wanted {
                 return Err(misfit(format!("it takes {wanted}, not {}", inputs.len())));
             }
-            if shapes.iter().any(|shape| *shape != input) {
+            let of_channels = Shape { height: 1, width: 1, ..input };
+            if layer.kind == LayerKind::Add && shapes[1] != input {
                 return Err(misfit(format!("what it adds is {:?}", shapes[1])));
+            }
+            if layer.kind == LayerKind::Scale && shapes[1] != of_channels {
+                return Err(misfit(format!("its factors are {:?}, not {of_channels:?}", shapes[1])));
             }
             let mut parameters = Vec::new();
             let output = match layer.kind {
-                LayerKind::Conv2d { out_channels, kernel, stride, padding, bias } => {
-                    if input.height + 2 * padding < kernel
-                        || input.width + 2 * padding < kernel
-                        || kernel == 0
-                        || stride == 0
+                LayerKind::Conv2d {
+                    out_channels,
+                    kernel: [height, width],
+                    stride,
+                    padding,
+                    groups,
+                    bias,
+                } => {
+                    if input.height + 2 * padding[0] < height
+                        || input.width + 2 * padding[1] < width
+                        || [height, width, stride].contains(&0)
                     {
-                        return Err(misfit(format!("its kernel is {kernel}x{kernel}, its stride {stride}")));
+                        return Err(misfit(format!("its kernel is {height}x{width}, its stride {stride}")));
+                    }
+                    if groups == 0
+                        || !input.channels.is_multiple_of(groups)
+                        || !out_channels.is_multiple_of(groups)
+                    {
+                        let why = format!("{groups} groups do not divide its channels and {out_channels}");
+                        return Err(misfit(why));
                     }
                     let conv = conv2d(input, layer.kind, 1);
                     let [weight, of_bias] = conv.parameter_shapes();
@@ -116,7 +136,24 @@ impl Builder<'_> {
                     }
                     Shape { height: 1, width: 1, ..input }
                 }
-                LayerKind::Activation(_) | LayerKind::Add => input,
+                LayerKind::Activation(_) | LayerKind::Add | LayerKind::Scale => input,
+                LayerKind::ChannelConv { kernel } => {
+                    if input != of_channels || kernel % 2 == 0 {
+                        return Err(misfit(format!(
+                            "it takes one value a channel and an odd number of taps, not {kernel}"
+                        )));
+                    }
+                    let weight = vec![1, 1, kernel];
+                    let [start, _] = initial(network.start, &weight);
+                    parameters.push(("weight", weight, start, true));
+                    input
+                }
+                LayerKind::Dropout { rate } => {
+                    if !(0.0..1.0).contains(&rate) {
+                        return Err(misfit(format!("its rate is {rate}, not from 0 up to below 1")));
+                    }
+                    input
+                }
                 LayerKind::Dense { outputs } => {
                     let [weight, bias] = dense(1, input.len(), outputs).parameter_shapes();
                     let [start, bias_start] = initial(network.start, &weight);
@@ -195,6 +232,10 @@ impl Builder<'_> {
         };
         while kept.values.len() <= self.stages.len() {
             let number = kept.values.len() - 1;
+            if let (LayerKind::Dropout { .. }, Statistics::Running) = (self.stages[number].kind, statistics) {
+                kept.values.push(kept.values[self.stages[number].inputs[0]].clone());
+                continue;
+            }
             let y = self.pieces(images, self.stages[number].output.len());
             let launches = match self.forward_blocked(fixed, images, number, &mut kept, &y)? {
                 Some(launches) => launches,
@@ -224,8 +265,9 @@ impl Builder<'_> {
             return Ok(self.norm_forward(fixed, images, number, kept, y, statistics));
         }
         let stage = &self.stages[number];
+        let batch = images;
         let mut launches = Vec::new();
-        for (piece, (&images, &y)) in images.iter().zip(y).enumerate() {
+        for (piece, (&images, &y)) in batch.iter().zip(y).enumerate() {
             let x = kept.values[stage.inputs[0]][piece];
             let count = (images * stage.output.len()) as u32;
             match stage.kind {
@@ -249,6 +291,17 @@ impl Builder<'_> {
                 LayerKind::Add => {
                     let other = kept.values[stage.inputs[1]][piece];
                     launches.push(Add { count, accumulate: false }.forward(x, other, y));
+                }
+                LayerKind::Scale => {
+                    let factors = kept.values[stage.inputs[1]][piece];
+                    launches.push(scale(stage, images).forward(x, factors, y));
+                }
+                LayerKind::ChannelConv { kernel } => {
+                    let weight = self.parameter(stage.parameters[0], fixed.parameters);
+                    launches.push(channel_conv(stage, kernel, images).forward(x, weight, y));
+                }
+                LayerKind::Dropout { rate } => {
+                    launches.push(self.dropout(number, rate, batch, piece).forward(x, y));
                 }
                 LayerKind::BatchNorm { .. } => unreachable!("it takes all pieces at once"),
             }
@@ -276,6 +329,22 @@ impl Builder<'_> {
             }
         } as u32;
         conv
+    }
+
+    /// Dropout of one piece of a batch that is cut into pieces of so many images.
+    pub(super) fn dropout(&self, number: usize, rate: f32, batch: &[usize], piece: usize) -> Dropout {
+        let branches = self.options.batch.branches();
+        let (threshold, scale) = Dropout::of_rate(rate);
+        Dropout {
+            images: batch[piece] as u32,
+            values: self.stages[number].input.len() as u32,
+            branches: branches as u32,
+            first: (batch[..piece].iter().sum::<usize>() / branches) as u32,
+            layer: number as u32,
+            threshold,
+            scale,
+            accumulate: false,
+        }
     }
 
     /// A dense layer in windows of whole rows, as many as fit a binding, in multiples of `multiple`.
@@ -320,8 +389,19 @@ impl RowWindow {
     }
 }
 
+pub(super) fn scale(stage: &Stage, images: usize) -> Scale {
+    let Shape { channels, height, width } = stage.input;
+    let (channels, spatial) = (channels as u32, (height * width) as u32);
+    Scale { images: images as u32, channels, spatial, accumulate: false }
+}
+
+pub(super) fn channel_conv(stage: &Stage, kernel: usize, images: usize) -> ChannelConv {
+    let (images, channels) = (images as u32, stage.input.channels as u32);
+    ChannelConv { images, channels, kernel: kernel as u32, accumulate: false }
+}
+
 fn conv2d(input: Shape, kind: LayerKind, images: usize) -> Conv2d {
-    let LayerKind::Conv2d { out_channels, kernel, stride, padding, bias } = kind else {
+    let LayerKind::Conv2d { out_channels, kernel, stride, padding, groups, bias } = kind else {
         unreachable!("asked of convolutions only")
     };
     Conv2d {
@@ -330,9 +410,12 @@ fn conv2d(input: Shape, kind: LayerKind, images: usize) -> Conv2d {
         in_height: input.height as u32,
         in_width: input.width as u32,
         out_channels: out_channels as u32,
-        kernel: kernel as u32,
+        groups: groups as u32,
+        kernel_height: kernel[0] as u32,
+        kernel_width: kernel[1] as u32,
         stride: stride as u32,
-        padding: padding as u32,
+        padding_height: padding[0] as u32,
+        padding_width: padding[1] as u32,
         biased: bias,
         images_per_part: images as u32,
         accumulate: false,

@@ -1,7 +1,8 @@
 use super::*;
-use crate::model::{Comparison, LayerKind, ModelOptions, Network, network};
+use crate::model::{Comparison, LayerKind, ModelError, ModelOptions, Network, network};
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
+use crate::ops::dropout::Dropout;
 use crate::ops::{Access, Constant};
 use crate::plan::optimizer::Family;
 
@@ -19,6 +20,7 @@ fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout
         loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
+        standardize: false,
         capacity: Capacity { images: 100, pairs: 2 * batch_size, embeddings: 50, scores: 70 },
         max_binding,
         layout,
@@ -114,13 +116,7 @@ fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
         network.layers[number].kind = kind;
         network
     };
-    let conv = |out_channels, kernel, padding| LayerKind::Conv2d {
-        out_channels,
-        kernel,
-        stride: 1,
-        padding,
-        bias: true,
-    };
+    let conv = |out_channels, kernel, padding| LayerKind::conv2d(out_channels, kernel, 1, padding);
     for (network, name, part) in [
         (changed(3, conv(16, 9, 0)), "conv2", "kernel"),
         (changed(0, conv(6, 3, 3)), "conv1", "padding"),
@@ -314,6 +310,87 @@ fn norms_see_the_whole_batch_in_training_and_none_in_evaluation() {
     }
 }
 
+/// The papers' counts; of `sircnn-eca` without the dense layer of its comparison, of 25,088 weights and a bias.
+#[test]
+fn networks_of_the_papers_have_their_parameters() {
+    let options = options(PlanKind::Unfused, 2, usize::MAX / 8, Layout::Plain);
+    let omniglot = Shape { channels: 1, height: 105, width: 105 };
+    let glyph = Shape { channels: 1, height: 28, width: 28 };
+    for (name, input, features, trainable, state) in [
+        ("sircnn", omniglot, 25_088, 1_562_496, 7_296),
+        ("sircnn-eca", omniglot, 25_088, 1_238_154 - 25_089, 5_504),
+        // torchvision's 11,689,512 less the classifier's 513,000 and two of the first kernels' three channels.
+        ("resnet18", omniglot, 512, 11_689_512 - 513_000 - 2 * 64 * 49, 9_600),
+        ("conv4", glyph, 64, 64 * 10 + 3 * 64 * 577 + 4 * 128, 512),
+        ("conv4", omniglot, 2_304, 64 * 10 + 3 * 64 * 577 + 4 * 128, 512),
+    ] {
+        let network = network(name, input, &without_head()).unwrap();
+        let plan = build(&network, &options).unwrap();
+        assert_eq!((plan.trainable(), plan.state()), (trainable, state), "{name}");
+        assert_eq!(plan.features, features, "{name}");
+    }
+    let oblong = Shape { width: 104, ..omniglot };
+    assert!(matches!(network("sircnn", oblong, &without_head()), Err(ModelError::Unsuited { .. })));
+    let tiny = Shape { height: 27, ..glyph };
+    assert!(matches!(network("conv4", tiny, &without_head()), Err(ModelError::Unsuited { .. })));
+}
+
+fn without_head() -> ModelOptions {
+    let comparison = Comparison::Distance { kind: DistanceKind::L1, head: false };
+    ModelOptions { comparison, ..ModelOptions::default() }
+}
+
+/// Dropout is of training alone; embedding reads past it.
+#[test]
+fn dropout_is_left_out_of_embedding_and_cut_like_the_batch() {
+    let mut network = lenet(1, 28, &ModelOptions::default());
+    network.layers.insert(8, crate::model::Layer::new("dropout", LayerKind::Dropout { rate: 0.25 }));
+    let plain = options(PlanKind::Unfused, 9, 1 << 27, Layout::Plain);
+    for (max_binding, pieces) in [(1 << 27, 1), (64 << 10, 9)] {
+        let plan = build(&network, &PlanOptions { max_binding, ..plain }).unwrap();
+        let of = |phase, entry| -> Vec<Dropout> {
+            let steps = plan.steps(phase).iter();
+            steps.filter(|s| (s.op, s.entry) == ("dropout", entry)).map(Dropout::of).collect()
+        };
+        let (forward, backward) = (of(Phase::Train, "forward"), of(Phase::Train, "backward"));
+        assert_eq!(forward.len(), pieces);
+        let mut images = 0;
+        for dropout in &forward {
+            assert_eq!((dropout.first, dropout.branches), (images / 2, 2));
+            assert_eq!((dropout.threshold, dropout.scale), (1 << 30, 4.0 / 3.0));
+            images += dropout.images;
+        }
+        assert_eq!(images, 18);
+        assert_eq!(forward, backward, "what went forward through a mask goes back through it");
+        assert!(plan.embed.iter().all(|step| step.op != "dropout"));
+        nothing_is_overwritten(&plan);
+    }
+}
+
+/// Both the training images and those that are embedded.
+#[test]
+fn standardization_follows_every_gather() {
+    let network = lenet(1, 28, &ModelOptions::default());
+    for kind in SPLITTABLE {
+        let options =
+            PlanOptions { standardize: true, augment: true, ..options(kind, 9, 64 << 10, Layout::Plain) };
+        let plan = build(&network, &options).unwrap();
+        let statistics = plan.tensor(Plan::STATISTICS).unwrap();
+        assert_eq!(statistics.shape, [options.capacity.images, 2]);
+        for (phase, pieces) in [(Phase::Train, 9), (Phase::Embed, 1)] {
+            let windows =
+                plan.tensors.iter().filter(|t| t.name.starts_with("data.") && t.name != Plan::STATISTICS);
+            let launches: Vec<&str> =
+                plan.steps(phase).iter().filter(|s| s.layer == "input").map(|s| s.op).collect();
+            let each = windows.count() + 1;
+            assert_eq!(launches.len(), pieces * each);
+            assert!(launches.chunks(each).all(|launches| launches[each - 1] == "standardize"));
+        }
+    }
+    let fused = PlanOptions { standardize: true, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
+}
+
 #[test]
 fn layers_that_do_not_fit_are_refused_by_name() {
     let input = Shape { channels: 1, height: 28, width: 28 };
@@ -332,6 +409,19 @@ fn layers_that_do_not_fit_are_refused_by_name() {
     assert_eq!(with(add, |layer| layer.inputs[1] = "nowhere".into()).1, "no layer nowhere stands before it");
     assert_eq!(with(add, |layer| layer.inputs.truncate(1)).1, "it takes 2, not 1");
     assert!(with(add, |layer| layer.inputs[1] = "act1".into()).1.starts_with("what it adds is"));
+    assert_eq!(with(add, |layer| layer.kind = LayerKind::Scale).0, "layer1.0.add");
+    assert!(
+        with(0, |layer| layer.kind = LayerKind::ChannelConv { kernel: 3 })
+            .1
+            .starts_with("it takes one value")
+    );
+    assert!(with(2, |layer| layer.kind = LayerKind::Dropout { rate: 1.0 }).1.contains("rate is 1"));
+    let grouped = |layer: &mut crate::model::Layer| {
+        if let LayerKind::Conv2d { groups, .. } = &mut layer.kind {
+            *groups = 3;
+        }
+    };
+    assert!(with(3, grouped).1.starts_with("3 groups do not divide"));
     assert_eq!(with(1, |layer| layer.name = "conv1".into()).1, "there are two of this name");
     let mut network = good.clone();
     network.layers[add] =

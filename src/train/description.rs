@@ -22,6 +22,9 @@ pub struct Description {
     /// What it was trained with, which also says whether a head compares.
     #[serde(flatten, with = "stored")]
     pub loss: PairLoss,
+    /// Whether images are divided by their standard deviation, then their mean subtracted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standardize: bool,
     /// Of a classifier: how many it tells apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::random::{Random, Stream};
 use crate::executor::{Executor, ExecutorError, StepResult};
 use crate::plan::{Phase, Slot};
 
@@ -36,11 +37,12 @@ impl Totals {
 }
 
 /// Slots of an epoch's steps, each a whole batch; `before` training steps had run when the epoch began.
-/// `rate` is the learning rate of a training step, counted from 1 over all epochs.
+/// `rate` is the learning rate of a training step, counted from 1 over all epochs; `seed` is the run's.
 pub fn slots(
     executor: &dyn Executor,
     steps: Range<usize>,
     before: u64,
+    seed: u64,
     rate: impl Fn(u64) -> f64,
 ) -> Vec<Slot> {
     let plan = executor.plan();
@@ -48,7 +50,14 @@ pub fn slots(
     steps
         .map(|step| {
             let t = before + step as u64 + 1;
-            Slot { first: (step * batch) as u32, count: batch as u32, ..plan.slot(t, rate(t)) }
+            let mut random = Random::new(seed, Stream::Dropout, t, 0);
+            Slot {
+                first: (step * batch) as u32,
+                count: batch as u32,
+                seed_low: random.word(),
+                seed_high: random.word(),
+                ..plan.slot(t, rate(t))
+            }
         })
         .collect()
 }

@@ -325,7 +325,8 @@ impl Trainer<'_> {
         };
         let by_time = self.schedule.checkpoint_steps.is_none();
         let (rate, total) = (self.schedule.rate, self.total_steps());
-        let slots = epoch::slots(self.executor, first..last, before, |t| rate.at(t, total));
+        let slots =
+            epoch::slots(self.executor, first..last, before, self.sampler.seed, |t| rate.at(t, total));
         let (start, launches) = (Instant::now(), self.executor.launches());
         let (mut bad, mut unwritten, mut end) = (None, None, End::Done);
         let totals = &mut self.position.under_way;

@@ -14,12 +14,28 @@ pub fn upload_images(executor: &mut dyn Executor, dataset: &Dataset) -> Result<(
     upload_bytes(executor, dataset.shape, &dataset.images)
 }
 
-/// Uploads images' bytes, four to a word, into the plan's windows.
+/// Scale and shift of an image that `bytes / 255` times the one plus the other is standardized: `x / std(x) - mean(x)`
+/// with the population's deviation. An image of one colour keeps its scale.
+pub fn statistics(image: &[u8]) -> [f32; 2] {
+    let mean_of = |values: &dyn Fn(f64) -> f64| {
+        image.iter().map(|&byte| values(f64::from(byte) / 255.0)).sum::<f64>() / image.len() as f64
+    };
+    let mean = mean_of(&|x| x);
+    let deviation = mean_of(&|x| (x - mean) * (x - mean)).sqrt();
+    let alike = image.iter().all(|byte| *byte == image[0]);
+    [if alike { 1.0 } else { 1.0 / deviation }, -mean].map(|value| value as f32)
+}
+
+/// Uploads images' bytes, four to a word, into the plan's windows, and where it asks for them their statistics.
 ///
 /// # Errors
 /// What the executor reports.
 pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) -> Result<(), ExecutorError> {
     let pixels = shape.len();
+    if executor.plan().options.standardize {
+        let known: Vec<f32> = images.chunks_exact(pixels).flat_map(statistics).collect();
+        executor.write(Plan::STATISTICS, &known)?;
+    }
     let mut images = images.chunks_exact(pixels);
     for number in 0.. {
         let name = format!("data.{number}");

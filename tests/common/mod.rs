@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use gpu_siamese::cpu::{Io, Memory, Real};
 use gpu_siamese::data::{Dataset, Shape, Split};
 use gpu_siamese::model::resnet::{self, Residual};
-use gpu_siamese::model::{ModelOptions, network};
+use gpu_siamese::model::sircnn::{self, Attention};
+use gpu_siamese::model::{Layer, LayerKind, ModelOptions, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
@@ -187,6 +188,7 @@ pub fn sn_lenet5_as(
         loss: PairLoss::Contrastive { convention, margin: 1.0 },
         optimizer: OptimizerOptions::default(),
         augment: false,
+        standardize: false,
         capacity: Capacity { images: 2 * pairs, pairs, embeddings: 1, scores: 1 },
         max_binding,
         layout,
@@ -210,6 +212,23 @@ pub fn residual(
     build(&network, &PlanOptions { max_binding, ..of_lenet.options }).expect("the plan is small")
 }
 
+/// The unfused plan of a narrow bottleneck of SiRCNN with dropout behind it, on standardized images of 28x28.
+pub fn attentive(
+    model: &ModelOptions,
+    attention: Attention,
+    layout: Layout,
+    (batch_size, batches): (usize, usize),
+    max_binding: usize,
+) -> Plan {
+    let of_lenet = sn_lenet5(model, Convention::Similarity, layout, (batch_size, batches), 1 << 27);
+    let network = sircnn::of_stages("attentive", of_lenet.input, model, &[4], attention);
+    let mut network = network.expect("its images are square");
+    network.layers.push(Layer::new("dropout", LayerKind::Dropout { rate: 0.3 }));
+    network.layers.push(Layer::new("fc", LayerKind::Dense { outputs: 8 }));
+    build(&network, &PlanOptions { max_binding, standardize: true, ..of_lenet.options })
+        .expect("the plan is small")
+}
+
 /// A plan of SN-LeNet-5 that trains on a data set.
 pub fn plan_for(
     dataset: &Dataset,
@@ -226,6 +245,7 @@ pub fn plan_for(
         loss: PairLoss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
+        standardize: false,
         capacity: Capacity {
             images: dataset.len(),
             pairs: 2 * split.train.len(),

@@ -42,6 +42,7 @@ pub fn short_run(
         pool: options.pool,
         distance: DistanceKind::Euclidean,
         loss: plan.options.loss,
+        standardize: false,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,

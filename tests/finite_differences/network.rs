@@ -7,6 +7,7 @@
 
 use gpu_siamese::cpu;
 use gpu_siamese::data::{Random, Stream};
+use gpu_siamese::model::sircnn::Attention;
 use gpu_siamese::model::{Comparison, ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::activation::ActivationKind;
@@ -14,8 +15,9 @@ use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::ops::pool2d::PoolKind;
 use gpu_siamese::plan::{Initial, PairLoss, Plan, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::train::setup;
 
-use crate::common::{Run, packed, residual, sn_lenet5_as};
+use crate::common::{Run, attentive, packed, residual, sn_lenet5_as};
 
 const PAIRS: usize = 4;
 const PIXELS: usize = 28 * 28;
@@ -35,6 +37,10 @@ fn loaded(plan: Plan) -> Run<f64> {
         }
     }
     run.write_words("data.0", &packed(&bytes));
+    if run.plan.options.standardize {
+        let known = bytes.chunks_exact(PIXELS).flat_map(setup::statistics);
+        run.write(Plan::STATISTICS, &known.map(f64::from).collect::<Vec<_>>());
+    }
     let index: Vec<u32> = (0..PAIRS as u32).flat_map(|pair| [pair, pair + PAIRS as u32]).collect();
     run.write_words("pairs.index", &index);
     let known = match run.plan.options.loss {
@@ -205,5 +211,23 @@ fn episodes() {
         let plan = learning(loss, comparison, ActivationKind::Relu, max_binding);
         assert_eq!(plan.train.iter().filter(|s| (s.op, s.entry) == ("episode", "forward")).count(), pieces);
         check(plan);
+    }
+}
+
+/// Without kinks; what stands in front of a norm needs no bias. Dropout's mask is that of the slot, always the same.
+#[test]
+fn attentive_network() {
+    let model =
+        ModelOptions { activation: ActivationKind::Tanh, pool: PoolKind::Average, ..ModelOptions::default() };
+    let biases = ["conv1", "layer1.conv1", "layer1.conv2", "layer1.conv3", "layer1.downsample.0", "fc"];
+    let biases = biases.map(|layer| format!("{layer}.bias"));
+    let mut cancelling: Vec<&str> = biases.iter().map(String::as_str).collect();
+    check_but(attentive(&model, Attention::AcrossChannels, Layout::Plain, (PAIRS, 1), 1 << 27), &cancelling);
+    cancelling.push("layer1.attention.pointwise.bias");
+    for max_binding in [1 << 27, 10_000] {
+        let plan = attentive(&model, Attention::Separable, Layout::Plain, (PAIRS, 1), max_binding);
+        let distances = plan.train.iter().filter(|s| (s.op, s.entry) == ("distance", "forward")).count();
+        assert_eq!(distances, if max_binding < 20_000 { PAIRS } else { 1 });
+        check_but(plan, &cancelling);
     }
 }

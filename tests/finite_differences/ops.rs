@@ -17,14 +17,17 @@ use gpu_siamese::ops::activation::{Activation, ActivationKind};
 use gpu_siamese::ops::add::Add;
 use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use gpu_siamese::ops::binary_cross_entropy::{BinaryCrossEntropy, Link};
+use gpu_siamese::ops::channel_conv::ChannelConv;
 use gpu_siamese::ops::contrastive::{Contrastive, Convention};
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
 use gpu_siamese::ops::distance::{Distance, DistanceKind};
+use gpu_siamese::ops::dropout::Dropout;
 use gpu_siamese::ops::episode::Episode;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::{Pool2d, PoolKind};
 use gpu_siamese::ops::reduce::Reduce;
+use gpu_siamese::ops::scale::Scale;
 use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use gpu_siamese::ops::weighted_sum::WeightedSum;
 use gpu_siamese::ops::{Layout, View};
@@ -89,22 +92,27 @@ fn with<const N: usize>(
 #[test]
 fn conv2d() {
     let shapes = [
-        // images, channels, height, width, to channels, kernel, stride, padding
-        (3, 2, 7, 5, 3, 3, 1, 1),
-        (2, 1, 9, 6, 2, 5, 1, 2),
-        (2, 2, 7, 6, 3, 5, 1, 0),
-        (3, 2, 8, 7, 2, 3, 2, 1),
-        (1, 2, 9, 8, 2, 2, 3, 0),
-        (2, 1, 4, 5, 2, 3, 1, 2),
-        (2, 3, 4, 3, 2, 1, 2, 0),
+        // images, channels, height, width, to channels, groups, kernel, stride, padding
+        (3, 2, 7, 5, 3, 1, [3, 3], 1, [1, 1]),
+        (2, 1, 9, 6, 2, 1, [5, 5], 1, [2, 2]),
+        (2, 2, 7, 6, 3, 1, [5, 5], 1, [0, 0]),
+        (3, 2, 8, 7, 2, 1, [3, 3], 2, [1, 1]),
+        (1, 2, 9, 8, 2, 1, [2, 2], 3, [0, 0]),
+        (2, 1, 4, 5, 2, 1, [3, 3], 1, [2, 2]),
+        (2, 3, 4, 3, 2, 1, [1, 1], 2, [0, 0]),
+        (2, 4, 5, 4, 6, 2, [3, 3], 1, [1, 1]),
+        (3, 3, 5, 6, 3, 3, [3, 3], 2, [1, 1]),
+        (2, 4, 1, 1, 4, 4, [1, 3], 1, [0, 1]),
+        (2, 4, 6, 5, 2, 2, [3, 2], 2, [2, 0]),
     ];
     for (number, shape) in shapes.into_iter().enumerate() {
-        let (images, in_channels, in_height, in_width, out_channels, kernel, stride, padding) = shape;
+        let (images, in_channels, in_height, in_width, out_channels, groups, kernel, stride, padding) = shape;
+        let ([kernel_height, kernel_width], [padding_height, padding_width]) = (kernel, padding);
         let (biased, images_per_part, accumulate) = (true, 2, false);
         #[rustfmt::skip]
         let conv = Conv2d {
-            images, in_channels, in_height, in_width, out_channels, kernel, stride, padding,
-            biased, images_per_part, accumulate,
+            images, in_channels, in_height, in_width, out_channels, groups, kernel_height, kernel_width, stride,
+            padding_height, padding_width, biased, images_per_part, accumulate,
         };
         let random = &mut random(number as u64);
         let images = images as usize;
@@ -297,6 +305,97 @@ fn add() {
     });
     check("add da", &a, &dy, &gradient[0], |a| sum(a, &b));
     check("add db", &b, &dy, &gradient[0], |b| sum(&a, b));
+}
+
+/// Runs a forward pass on its inputs, then what makes their gradients.
+fn both_ways<const N: usize>(
+    what: &str,
+    names: [&str; N],
+    inputs: [Vec<f64>; N],
+    outputs: usize,
+    forward: impl Fn(&mut Bench<f64>, [View; N], View),
+    backward: impl Fn(&mut Bench<f64>, [View; N], View, [View; N]),
+) {
+    let dy = normal(&mut random(460), outputs);
+    let y = |inputs: [&[f64]; N]| {
+        let results = with(inputs, |bench, views| {
+            let y = bench.output(outputs);
+            forward(bench, views, y);
+            vec![y]
+        });
+        results.concat()
+    };
+    let given = inputs.each_ref().map(Vec::as_slice);
+    let gradients = with(given, |bench, views| {
+        let dy = bench.input(&dy);
+        let gradients = views.map(|view| bench.output(view.len));
+        backward(bench, views, dy, gradients);
+        gradients.into()
+    });
+    for (number, name) in names.into_iter().enumerate() {
+        check(&format!("{what} d{name}"), given[number], &dy, &gradients[number], |x| {
+            let mut inputs = given;
+            inputs[number] = x;
+            y(inputs)
+        });
+    }
+}
+
+#[test]
+fn scale() {
+    for (images, channels, spatial) in [(3, 2, 5), (1, 4, 1)] {
+        let scale = Scale { images, channels, spatial, accumulate: false };
+        let (planes, random) = ((images * channels) as usize, &mut random(470));
+        let count = planes * spatial as usize;
+        let inputs = [normal(random, count), normal(random, planes)];
+        both_ways(
+            &format!("{scale:?}"),
+            ["x", "scale"],
+            inputs,
+            count,
+            |bench, [x, factors], y| bench.run(&scale.forward(x, factors, y)),
+            |bench, [x, factors], dy, [dx, dfactors]| {
+                bench.run(&scale.backward_input(dy, factors, dx));
+                bench.run(&scale.backward_scale(x, dy, dfactors));
+            },
+        );
+    }
+}
+
+#[test]
+fn channel_conv() {
+    for (images, channels, kernel) in [(3, 6, 3), (2, 2, 5), (1, 1, 1)] {
+        let conv = ChannelConv { images, channels, kernel, accumulate: false };
+        let (count, random) = ((images * channels) as usize, &mut random(480));
+        let inputs = [normal(random, count), normal(random, kernel as usize)];
+        both_ways(
+            &format!("{conv:?}"),
+            ["x", "weight"],
+            inputs,
+            count,
+            |bench, [x, weight], y| bench.run(&conv.forward(x, weight, y)),
+            |bench, [x, weight], dy, [dx, dweight]| {
+                bench.run(&conv.backward_input(dy, weight, dx));
+                bench.run(&conv.backward_weight(x, dy, dweight));
+            },
+        );
+    }
+}
+
+#[test]
+fn dropout() {
+    let (threshold, scale) = Dropout::of_rate(0.4);
+    let (images, values, branches, first, layer, accumulate) = (6, 9, 2, 1, 3, false);
+    let dropout = Dropout { images, values, branches, first, layer, threshold, scale, accumulate };
+    let count = (images * values) as usize;
+    both_ways(
+        "dropout",
+        ["x"],
+        [normal(&mut random(490), count)],
+        count,
+        |bench, [x], y| bench.run(&dropout.forward(x, y)),
+        |bench, _, dy, [dx]| bench.run(&dropout.backward(dy, dx)),
+    );
 }
 
 #[test]

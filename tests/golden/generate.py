@@ -67,23 +67,32 @@ def add(op, case, attributes, **tensors):
     cases.append({"op": op, "case": case, "attributes": attributes, "tensors": stored})
 
 
-def conv2d(case, images, in_channels, in_height, in_width, out_channels, kernel, stride, padding):
-    attributes = dict(locals())
-    rng = source("conv2d", attributes.pop("case"))
+def conv2d(case, images, in_channels, in_height, in_width, out_channels, kernel, stride, padding, groups=1):
+    (height, width), (above, left) = kernel, padding
+    attributes = {
+        "images": images, "in_channels": in_channels, "in_height": in_height, "in_width": in_width,
+        "out_channels": out_channels, "groups": groups, "kernel_height": height, "kernel_width": width,
+        "stride": stride, "padding_height": above, "padding_width": left,
+    }
+    rng = source("conv2d", case)
     x = normal(rng, images, in_channels, in_height, in_width)
-    weight = normal(rng, out_channels, in_channels, kernel, kernel)
+    weight = normal(rng, out_channels, in_channels // groups, height, width)
     bias = normal(rng, out_channels)
-    y = F.conv2d(x, weight, bias, stride, padding)
+    y = F.conv2d(x, weight, bias, stride, padding, groups=groups)
     back = gradients(y, normal(rng, *y.shape), x=x, weight=weight, bias=bias)
     add("conv2d", case, attributes, x=x, weight=weight, bias=bias, y=y, **back)
 
 
-conv2d("5x5_pad2_one_channel", 2, 1, 7, 9, 3, kernel=5, stride=1, padding=2)
-conv2d("5x5_valid", 2, 2, 9, 7, 4, kernel=5, stride=1, padding=0)
-conv2d("3x3_stride2_pad1", 3, 2, 7, 5, 3, kernel=3, stride=2, padding=1)
-conv2d("3x3_stride2_pad1_unused_edge", 2, 3, 8, 6, 2, kernel=3, stride=2, padding=1)
-conv2d("1x1", 3, 5, 5, 3, 4, kernel=1, stride=1, padding=0)
-conv2d("1x1_stride2", 2, 3, 7, 4, 5, kernel=1, stride=2, padding=0)
+conv2d("5x5_pad2_one_channel", 2, 1, 7, 9, 3, kernel=(5, 5), stride=1, padding=(2, 2))
+conv2d("5x5_valid", 2, 2, 9, 7, 4, kernel=(5, 5), stride=1, padding=(0, 0))
+conv2d("3x3_stride2_pad1", 3, 2, 7, 5, 3, kernel=(3, 3), stride=2, padding=(1, 1))
+conv2d("3x3_stride2_pad1_unused_edge", 2, 3, 8, 6, 2, kernel=(3, 3), stride=2, padding=(1, 1))
+conv2d("1x1", 3, 5, 5, 3, 4, kernel=(1, 1), stride=1, padding=(0, 0))
+conv2d("1x1_stride2", 2, 3, 7, 4, 5, kernel=(1, 1), stride=2, padding=(0, 0))
+conv2d("groups", 2, 6, 5, 4, 4, kernel=(3, 3), stride=1, padding=(1, 1), groups=2)
+conv2d("depthwise_stride2", 2, 3, 6, 5, 3, kernel=(3, 3), stride=2, padding=(1, 1), groups=3)
+conv2d("depthwise_row_on_one_place", 3, 5, 1, 1, 5, kernel=(1, 3), stride=1, padding=(0, 1), groups=5)
+conv2d("5x2_stride2", 2, 2, 7, 6, 3, kernel=(5, 2), stride=2, padding=(2, 0))
 
 
 def first_of_maxima(x, y, dy, size, stride, padding):
@@ -133,6 +142,75 @@ def activation(kind, function):
 activation("relu", torch.relu)
 activation("tanh", torch.tanh)
 activation("sigmoid", torch.sigmoid)
+
+
+def scale(case, images, channels, height, width):
+    rng = source("scale", case)
+    x, factors = normal(rng, images, channels, height, width), normal(rng, images, channels, 1, 1)
+    y = x * factors
+    back = gradients(y, normal(rng, *y.shape), x=x, scale=factors)
+    add("scale", case, {"images": images, "channels": channels, "spatial": height * width},
+        x=x, scale=factors, y=y, **back)
+
+
+scale("odd_sizes", 5, 3, 4, 7)
+scale("one_place", 2, 6, 1, 1)
+
+
+def channel_conv(case, images, channels, kernel):
+    rng = source("channel_conv", case)
+    x, weight = normal(rng, images, channels), normal(rng, 1, 1, kernel)
+    y = F.conv1d(x[:, None], weight, padding=kernel // 2)[:, 0]
+    back = gradients(y, normal(rng, *y.shape), x=x, weight=weight)
+    add("channel_conv", case, {"images": images, "channels": channels, "kernel": kernel},
+        x=x, weight=weight, y=y, **back)
+
+
+channel_conv("three_taps", 5, 9, 3)
+channel_conv("more_taps_than_channels", 2, 3, 7)
+
+
+def dropout(case, images, values, branches, first, layer, rate, seed):
+    """Masks by an implementation of the hash that knows nothing of the other one."""
+    rng = source("dropout", case)
+
+    def mix(bits):
+        bits = (bits ^ bits >> 16) * 0x7FEB352D % 2**32
+        bits = (bits ^ bits >> 15) * 0x846CA68B % 2**32
+        return bits ^ bits >> 16
+
+    def stays(image, value):
+        entry, branch = first + image % (images // branches), image // (images // branches)
+        element = (entry * branches + branch) * values + value
+        key = mix(seed[0] ^ layer * 0x9E3779B9 % 2**32)
+        return mix((mix(element % 2**32 ^ key) + seed[1]) % 2**32) >= int(rate * 2**32)
+
+    mask = exact([[stays(image, value) for value in range(values)] for image in range(images)])
+    x = normal(rng, images, values)
+    y = x * mask * (1 / (1 - rate))
+    back = gradients(y, normal(rng, *y.shape), x=x)
+    attributes = {"images": images, "values": values, "branches": branches, "first": first, "layer": layer,
+                  "rate": rate, "seed_low": seed[0], "seed_high": seed[1]}
+    add("dropout", case, attributes, x=x, y=y, **back)
+
+
+dropout("a_half", 5, 9, 1, 0, 0, 0.5, (1, 2))
+dropout("pairs_behind_others", 6, 11, 2, 3, 7, 0.25, (0x89ABCDEF, 0x01234567))
+
+
+def standardize(case, images, pixels):
+    """PROTOCOLS: x / std(x) - mean(x) of each image alone; an image of one colour is not divided."""
+    rng = source("standardize", case)
+    data = rng.randint(0, 256, (images, pixels))
+    data[0] = 77
+    raw = torch.from_numpy(data / 255.0)
+    deviation = raw.std(dim=1, keepdim=True, unbiased=False)
+    deviation[0] = 1.0
+    y = raw / deviation - raw.mean(dim=1, keepdim=True)
+    add("standardize", case, {"images": images, "pixels": pixels}, data=torch.from_numpy(data), y=y)
+
+
+standardize("odd_sizes", 5, 21)
 
 
 def dense(case, images, inputs, outputs):

@@ -21,20 +21,24 @@ use gpu_siamese::ops::adam::{Adam, AdamViews};
 use gpu_siamese::ops::add::Add;
 use gpu_siamese::ops::batch_norm::{BatchNorm, MOMENTS, NormViews};
 use gpu_siamese::ops::binary_cross_entropy::BinaryCrossEntropy;
+use gpu_siamese::ops::channel_conv::ChannelConv;
 use gpu_siamese::ops::contrastive::Contrastive;
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::dense::Dense;
 use gpu_siamese::ops::distance::Distance;
+use gpu_siamese::ops::dropout::Dropout;
 use gpu_siamese::ops::episode::Episode;
 use gpu_siamese::ops::head::Head;
 use gpu_siamese::ops::pool2d::Pool2d;
 use gpu_siamese::ops::reduce::Reduce;
 use gpu_siamese::ops::sgd::{Sgd, SgdViews};
 use gpu_siamese::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
+use gpu_siamese::ops::standardize::Standardize;
 use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::ops::weighted_sum::WeightedSum;
-use gpu_siamese::ops::{INTERLEAVE, Layout};
+use gpu_siamese::ops::{self, INTERLEAVE, Layout};
 use gpu_siamese::plan::Slot;
+use gpu_siamese::train::setup;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -140,9 +144,12 @@ fn conv2d<T: Number>(case: &Case, bench: &mut Bench<T>, images_per_part: usize) 
         in_height: case.number("in_height"),
         in_width: case.number("in_width"),
         out_channels: case.number("out_channels"),
-        kernel: case.number("kernel"),
+        groups: case.number("groups"),
+        kernel_height: case.number("kernel_height"),
+        kernel_width: case.number("kernel_width"),
         stride: case.number("stride"),
-        padding: case.number("padding"),
+        padding_height: case.number("padding_height"),
+        padding_width: case.number("padding_width"),
         biased: true,
         images_per_part: images_per_part as u32,
         accumulate: false,
@@ -162,6 +169,82 @@ fn conv2d<T: Number>(case: &Case, bench: &mut Bench<T>, images_per_part: usize) 
     [("y", y), ("dx", dx), ("dweight", dweight), ("dbias", dbias)]
         .map(|(name, view)| found(name, bench.read(view), Largest))
         .into()
+}
+
+fn scale<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, channels, spatial] = ["images", "channels", "spatial"].map(|name| case.number(name));
+    let scale = ops::scale::Scale { images, channels, spatial, accumulate: false };
+    let (images, channels) = (images as usize, channels as usize);
+    let values = channels * spatial as usize;
+    let [x, factors] = ["x", "scale"].map(|name| bench.images(&case.input(name), images));
+    let dy = bench.image_gradient(&case.input("dy"), images);
+    let [y, dx] = [(); 2].map(|()| bench.image_output(images, values));
+    let dscale = bench.image_output(images, channels);
+    bench.run(&scale.forward(x, factors, y));
+    bench.run(&scale.backward_input(dy, factors, dx));
+    bench.run(&scale.backward_scale(x, dy, dscale));
+    vec![
+        found("y", bench.read(y), Element),
+        found("dx", bench.read(dx), Element),
+        found("dscale", bench.read(dscale), Largest),
+    ]
+}
+
+fn channel_conv<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, channels, kernel] = ["images", "channels", "kernel"].map(|name| case.number(name));
+    let conv = ChannelConv { images, channels, kernel, accumulate: false };
+    let (images, channels) = (images as usize, channels as usize);
+    let (x, weight) = (bench.images(&case.input("x"), images), bench.input(&case.input("weight")));
+    let dy = bench.image_gradient(&case.input("dy"), images);
+    let [y, dx] = [(); 2].map(|()| bench.image_output(images, channels));
+    let dweight = bench.output(kernel as usize);
+    bench.run(&conv.forward(x, weight, y));
+    bench.run(&conv.backward_input(dy, weight, dx));
+    bench.run(&conv.backward_weight(x, dy, dweight));
+    [("y", y), ("dx", dx), ("dweight", dweight)]
+        .map(|(name, view)| found(name, bench.read(view), Largest))
+        .into()
+}
+
+fn dropout<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, values, branches, first, layer] =
+        ["images", "values", "branches", "first", "layer"].map(|name| case.number(name));
+    let (threshold, scale) = Dropout::of_rate(case.attribute("rate"));
+    let dropout = Dropout { images, values, branches, first, layer, threshold, scale, accumulate: false };
+    let [seed_low, seed_high] = ["seed_low", "seed_high"].map(|name| case.number(name));
+    bench.slot = Slot { seed_low, seed_high, ..Slot::default() };
+    let images = images as usize;
+    let (x, dy) = (bench.images(&case.input("x"), images), bench.image_gradient(&case.input("dy"), images));
+    let [y, dx] = [(); 2].map(|()| bench.image_output(images, values as usize));
+    bench.run(&dropout.forward(x, y));
+    bench.run(&dropout.backward(dy, dx));
+    // The scale is rounded to f32.
+    [("y", y), ("dx", dx)]
+        .map(|(name, view)| Found { sensitivity: 1.0, ..found(name, bench.read(view), Element) })
+        .into()
+}
+
+/// With the gather before it, and the statistics that the host computes.
+fn standardize<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
+    let [images, pixels] = ["images", "pixels"].map(|name| case.number(name));
+    let op = Standardize { images, pixels, branches: 1, first: 0 };
+    let bytes: Vec<u8> = case.input("data").iter().map(|&byte| byte as u8).collect();
+    let mut words = Vec::new();
+    for image in bytes.chunks_exact(pixels as usize) {
+        let mut image = image.to_vec();
+        image.resize(4 * op.gather().words(), 0);
+        words.extend(packed(&image));
+    }
+    let data = bench.words(&words);
+    let index = bench.words(&(0..images).collect::<Vec<u32>>());
+    let known = bytes.chunks(pixels as usize).flat_map(setup::statistics).map(f64::from);
+    let statistics = bench.input(&known.collect::<Vec<f64>>());
+    let y = bench.image_output(images as usize, pixels as usize);
+    bench.slot = Slot { count: images, ..Slot::default() };
+    bench.run(&op.gather().forward(data, index, y));
+    bench.run(&op.forward(index, statistics, y));
+    // Scale and shift are rounded to f32, and the sum may cancel.
+    vec![Found { sensitivity: 2.0, ..found("y", bench.read(y), Largest) }]
 }
 
 fn pool2d<T: Number>(case: &Case, bench: &mut Bench<T>) -> Vec<Found> {
@@ -508,6 +591,10 @@ fn check_all<T: Number>(function: Function<T>, layout: Layout, unit: f64) {
         // A last part of one image where the layout leaves the choice.
         let images_per_part = if layout == Layout::Plain { 2 } else { INTERLEAVE };
         let results = match case.op.as_str() {
+            "scale" => scale(case, &mut bench),
+            "channel_conv" => channel_conv(case, &mut bench),
+            "dropout" => dropout(case, &mut bench),
+            "standardize" => standardize(case, &mut bench),
             "conv2d" => conv2d(case, &mut bench, images_per_part),
             "pool2d" => pool2d(case, &mut bench),
             "activation" => activation(case, &mut bench),

@@ -227,6 +227,7 @@ fn a_network_has_collapsed_where_most_tasks_are_tied() {
 fn executor(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default()).unwrap();
     let options = PlanOptions {
+        standardize: false,
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size: 2,
