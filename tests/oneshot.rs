@@ -172,6 +172,52 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
     assert!(!folder.join("best.safetensors").exists());
 }
 
+/// What a query's right one is, is its place in the episode: were it anything else, nothing could be learnt.
+#[test]
+fn episodes_are_learnt() {
+    let parent = tempfile::tempdir().unwrap();
+    let (_, summary) = train(
+        parent.path(),
+        "episodes",
+        &[
+            "--dataset",
+            "glyph-alphabets",
+            "--adapter",
+            "cpu",
+            "--epochs",
+            "1",
+            "--epoch-steps",
+            "60",
+            "--loss",
+            "episodes",
+            "--way",
+            "8",
+            "--batch-size",
+            "32",
+        ],
+    );
+    // Guessing would be right in one of eight, and of twelve.
+    let (train, test) = (&summary["train_accuracy"], &summary["test_oneshot_accuracy"]);
+    assert!(train.as_f64().unwrap() > 50.0 && test.as_f64().unwrap() > 25.0, "{summary}");
+}
+
+#[test]
+fn samplings_that_the_loss_cannot_learn_from_are_refused() {
+    for (arguments, wanted) in [
+        (&["--loss", "episodes", "--way", "8", "--sampling", "balanced"][..], "learns from episodes=8"),
+        (&["--sampling", "episodes=8"], "add --loss episodes"),
+        (&["--model", "lenet5", "--sampling", "balanced"], "a classifier learns from images"),
+        (&["--epoch-steps", "0"], "--epoch-steps 0: must be 1"),
+        (&["--epoch-steps", "9000000"], "fewer steps and more --epochs"),
+    ] {
+        let mut command = program();
+        command.args(["train", "--adapter", "cpu"]).args(arguments);
+        let output = command.output().unwrap();
+        let words = stderr(&output);
+        assert!(output.status.code() == Some(2) && words.contains(wanted), "{arguments:?}: {words}");
+    }
+}
+
 #[test]
 fn bad_questions_are_told_what_is_wrong() {
     let parent = tempfile::tempdir().unwrap();

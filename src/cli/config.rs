@@ -405,14 +405,29 @@ impl Config {
     /// How training pairs are drawn.
     ///
     /// # Errors
-    /// The loss wants others.
+    /// The network, or the loss, wants others.
     pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
-        let usual = match self.split_by(dataset) {
-            _ if self.batch() == BatchLayout::Labelled => Sampling::Balanced,
-            SplitBy::Alphabets => Sampling::Alphabets,
-            _ => Sampling::Balanced,
-        };
-        Ok(self.sampling.unwrap_or(usual))
+        let refused = |hint: &str| Err(Failure::Usage(format!("--sampling: {hint}")));
+        let given = self.sampling;
+        if self.batch() == BatchLayout::Labelled {
+            return match given {
+                Some(_) => refused("a classifier learns from images, not from pairs; leave it out"),
+                None => Ok(Sampling::Balanced),
+            };
+        }
+        match (self.pair_loss(), given) {
+            (PairLoss::Episodes { way }, None) => Ok(Sampling::Episodes { way }),
+            (PairLoss::Episodes { way }, Some(given)) if given != (Sampling::Episodes { way }) => {
+                refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
+            }
+            (PairLoss::Episodes { .. }, Some(given)) => Ok(given),
+            (_, Some(Sampling::Episodes { .. })) => refused(
+                "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
+            ),
+            (_, Some(given)) => Ok(given),
+            (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
+            (_, None) => Ok(Sampling::Balanced),
+        }
     }
 
     pub fn batch(&self) -> BatchLayout {

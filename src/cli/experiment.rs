@@ -106,7 +106,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
             Ok(None) => interrupted = true,
             // The next ones may do better, and this is a result too.
-            Err(failure @ Failure::Run(RunError::Diverged { .. } | RunError::NotFinite { .. })) => {
+            Err(
+                failure @ Failure::Run(
+                    RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. },
+                ),
+            ) => {
                 say(format_args!("{}: {failure}", run.folder));
                 diverged.push(format!("{}: {failure}", run.folder));
             }

@@ -190,7 +190,7 @@ mod tests {
             (Sampling::Alphabets, Some(7)),
             (Sampling::Alphabets, None),
             (Sampling::Episodes { way: 3 }, Some(7)),
-            (Sampling::Classes { each: 3 }, Some(7)),
+            (Sampling::Classes { each: 2 }, Some(7)),
         ] {
             let sampler = Sampler { sampling, ..sampler(&set, &split, epoch_steps) };
             let pairs = |epoch| sampler.training(epoch).unwrap().pairs().to_vec();

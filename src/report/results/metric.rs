@@ -24,6 +24,9 @@ pub enum Metric {
     ClassAccuracyKnn,
     /// Of a network that tells classes, not pairs.
     TestClassAccuracy,
+    /// Of runs that are measured by one-shot tasks, as the next one.
+    ValOneshotAccuracy,
+    TestOneshotAccuracy,
     SecondsPerEpoch,
     TestSeconds,
 }
@@ -48,6 +51,8 @@ impl Metric {
             }
             Metric::ClassAccuracyKnn => ("class_accuracy_knn", "Test classes, 5 nearest neighbours, %", 2),
             Metric::TestClassAccuracy => ("test_class_accuracy", "Test classes, %", 2),
+            Metric::ValOneshotAccuracy => ("val_oneshot_accuracy", "Validation tasks, best epoch, %", 2),
+            Metric::TestOneshotAccuracy => ("test_oneshot_accuracy", "Test tasks, %", 2),
             Metric::SecondsPerEpoch => ("seconds_per_epoch", "Training seconds per epoch", 2),
             Metric::TestSeconds => ("test_seconds", "Test seconds", 2),
         }
