@@ -117,6 +117,29 @@ fn config_of_a_run_repeats_it() {
     assert_eq!(third["steps"], 3);
 }
 
+/// Weights remember how their images were made ready: scoring them otherwise gives other figures.
+#[test]
+fn standardized_images_stay_so_wherever_the_weights_go() {
+    let parent = tempfile::tempdir().unwrap();
+    let steps = ["--adapter", "cpu", "--epochs", "1", "--max-steps", "100"];
+    let (folder, summary) = train(parent.path(), "run", &[&steps[..], &["--standardize"]].concat());
+    let weights = folder.join("best.safetensors");
+    let of_run = ["eval", "--run-dir", folder.to_str().unwrap(), "--adapter", "cpu", "--json"];
+    let of_file = ["eval", "--weights", weights.to_str().unwrap(), "--adapter", "cpu", "--json"];
+    for arguments in [of_run, of_file] {
+        let output = run(&arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let scored: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(scored["accuracy"], summary["test_accuracy"], "{arguments:?}");
+    }
+    let (_, raw) = train(parent.path(), "raw", &steps);
+    assert_ne!(raw["test_accuracy"], summary["test_accuracy"]);
+    let otherwise = parent.path().join("raw/best.safetensors");
+    let refused = run(&["eval", "--weights", otherwise.to_str().unwrap(), "--standardize"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("--standardize"), "{}", stderr(&refused));
+}
+
 #[test]
 fn weights_start_another_run() {
     let parent = tempfile::tempdir().unwrap();

@@ -128,10 +128,17 @@ pub mod fast {
             (height, width): (usize, usize),
             (top, left): (usize, usize),
         ) {
-            canvas.fill(0.0);
-            for (number, row) in planes.chunks_exact(width * INTERLEAVE).enumerate() {
-                let to = self.place(number / height, top + number % height, left);
-                canvas[to..to + row.len()].copy_from_slice(row);
+            let inside = left * INTERLEAVE..(left + width) * INTERLEAVE;
+            let mut rows = planes.chunks_exact(width * INTERLEAVE);
+            for (number, line) in canvas.chunks_exact_mut(self.width * INTERLEAVE).enumerate() {
+                let row = (top..top + height).contains(&(number % self.height)).then(|| rows.next());
+                let Some(row) = row.flatten() else {
+                    line.fill(0.0);
+                    continue;
+                };
+                line[..inside.start].fill(0.0);
+                line[inside.clone()].copy_from_slice(row);
+                line[inside.end..].fill(0.0);
             }
         }
 

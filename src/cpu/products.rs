@@ -4,6 +4,8 @@
 // The blocks' loops have constant bounds and unroll; iterators over two arrays read worse here.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use super::simd::{Kernel, Simd, lanes};
 use crate::ops::INTERLEAVE;
 use crate::ops::conv2d::Conv2d;
@@ -99,34 +101,90 @@ impl Correlation<'_> {
         }
     }
 
+    /// Columns whose inputs stay cached while the outputs pass, row by row.
+    fn columns_at_once(&self) -> usize {
+        // Taps that lie side by side share their inputs with the next column's.
+        let apart = |pair: &&[Tap]| pair[0].0.abs_diff(pair[1].0) > INTERLEAVE;
+        let runs = 1 + self.taps.windows(2).filter(apart).count();
+        let line = INTERLEAVE * size_of::<f32>();
+        let inputs = (CACHED / line / runs).saturating_sub(self.taps.len() / runs);
+        // Whole blocks.
+        (inputs * INTERLEAVE / self.x_column.max(1) / 6 * 6).max(6)
+    }
+
     /// # Safety
     /// As [`Correlation::block`].
     #[inline(always)]
-    unsafe fn row<S: Simd, const O: usize>(&mut self, o0: usize, i: usize, lane: usize) {
-        let mut j = 0;
+    unsafe fn row<S: Simd, const O: usize>(
+        &mut self,
+        o0: usize,
+        i: usize,
+        columns: &Range<usize>,
+        lane: usize,
+    ) {
+        let mut j = columns.start;
+        let end = columns.end;
         // SAFETY: the caller's promise.
         unsafe {
             if S::MANY_REGISTERS {
                 // Seven and eight columns are better cut near their middle.
-                while O < 6 && self.columns - j >= 6 && !matches!(self.columns - j, 7 | 8) {
+                while O < 6 && end - j >= 6 && !matches!(end - j, 7 | 8) {
                     self.block::<S, O, 6>(o0, i, j, lane);
                     j += 6;
                 }
-                while self.columns - j >= 4 {
+                while end - j >= 4 {
                     self.block::<S, O, 4>(o0, i, j, lane);
                     j += 4;
                 }
-                while self.columns - j == 3 {
+                while end - j == 3 {
                     self.block::<S, O, 3>(o0, i, j, lane);
                     j += 3;
                 }
             }
-            while self.columns - j >= 2 {
+            while end - j >= 2 {
                 self.block::<S, O, 2>(o0, i, j, lane);
                 j += 2;
             }
-            if self.columns > j {
+            if end > j {
                 self.block::<S, O, 1>(o0, i, j, lane);
+            }
+        }
+    }
+
+    /// Every output of some columns of a row.
+    ///
+    /// # Safety
+    /// As [`Correlation::block`].
+    #[inline(always)]
+    unsafe fn outputs<S: Simd>(&mut self, i: usize, columns: &Range<usize>, lane: usize) {
+        let mut o = 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            // One column alone fills the registers with outputs.
+            if self.columns == 1 {
+                while S::MANY_REGISTERS && self.outputs - o >= 16 {
+                    self.block::<S, 16, 1>(o, i, 0, lane);
+                    o += 16;
+                }
+                while self.outputs - o >= 8 {
+                    self.block::<S, 8, 1>(o, i, 0, lane);
+                    o += 8;
+                }
+            }
+            while S::MANY_REGISTERS && self.outputs - o == 6 {
+                self.row::<S, 6>(o, i, columns, lane);
+                o += 6;
+            }
+            while self.outputs - o >= 4 {
+                self.row::<S, 4>(o, i, columns, lane);
+                o += 4;
+            }
+            if self.outputs - o >= 2 {
+                self.row::<S, 2>(o, i, columns, lane);
+                o += 2;
+            }
+            if self.outputs > o {
+                self.row::<S, 1>(o, i, columns, lane);
             }
         }
     }
@@ -136,44 +194,26 @@ impl Kernel for Correlation<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self) {
         self.check();
+        let at_once = self.columns_at_once();
         for lane in (0..INTERLEAVE).step_by(S::LANES) {
-            for i in 0..self.rows {
-                let mut o = 0;
-                // SAFETY: checked above.
-                unsafe {
-                    // One column alone fills the registers with outputs.
-                    if self.columns == 1 {
-                        while S::MANY_REGISTERS && self.outputs - o >= 16 {
-                            self.block::<S, 16, 1>(o, i, 0, lane);
-                            o += 16;
-                        }
-                        while self.outputs - o >= 8 {
-                            self.block::<S, 8, 1>(o, i, 0, lane);
-                            o += 8;
-                        }
-                    }
-                    while S::MANY_REGISTERS && self.outputs - o == 6 {
-                        self.row::<S, 6>(o, i, lane);
-                        o += 6;
-                    }
-                    while self.outputs - o >= 4 {
-                        self.row::<S, 4>(o, i, lane);
-                        o += 4;
-                    }
-                    if self.outputs - o >= 2 {
-                        self.row::<S, 2>(o, i, lane);
-                        o += 2;
-                    }
-                    if self.outputs > o {
-                        self.row::<S, 1>(o, i, lane);
-                    }
+            for first in (0..self.columns).step_by(at_once) {
+                let columns = first..self.columns.min(first + at_once);
+                for i in 0..self.rows {
+                    // SAFETY: checked above.
+                    unsafe { self.outputs::<S>(i, &columns, lane) };
                 }
             }
         }
     }
 }
 
+/// Bytes of inputs that stay in a core's second cache while others pass.
+const CACHED: usize = 512 << 10;
+
 /// `dweight[o, q] = sum_{i, j, lanes} dy[o, i, j] x[q, i, j]`: the weight gradient of both.
+///
+/// Of large planes a few rows at a time, all their products before the next ones: else each block of four by four
+/// would fetch its planes from memory again.
 ///
 /// Strides are in floats. A convolution calls it for each row and column of its kernel, with its channels
 /// as `q`.
@@ -210,18 +250,29 @@ impl OuterProducts<'_> {
         assert!(q * self.x_tap + i * self.x_row + j * self.x_column + INTERLEAVE <= self.x.len());
     }
 
-    /// Adds `O` outputs by `Q` taps.
+    /// Rows whose inputs stay cached.
+    fn rows_at_once(&self) -> usize {
+        let row = self.taps * self.columns * INTERLEAVE * size_of::<f32>();
+        (CACHED / row.max(1)).max(1)
+    }
+
+    /// Adds what some rows give to `O` outputs by `Q` taps.
     ///
     /// # Safety
-    /// `check` passed, and the block lies within outputs and taps.
+    /// `check` passed, and the block lies within outputs and taps, the rows within those there are.
     #[inline(always)]
-    unsafe fn block<S: Simd, const O: usize, const Q: usize>(&mut self, o0: usize, q0: usize) {
+    unsafe fn block<S: Simd, const O: usize, const Q: usize>(
+        &mut self,
+        rows: Range<usize>,
+        o0: usize,
+        q0: usize,
+    ) {
         // SAFETY: all indices are at most those that `check` looked at.
         unsafe {
             let mut totals = [[0f32; Q]; O];
             for lane in (0..INTERLEAVE).step_by(S::LANES) {
                 let mut sums = [[S::splat(0.0); Q]; O];
-                for i in 0..self.rows {
+                for i in rows.clone() {
                     let mut dy = self.dy.as_ptr().add(o0 * self.dy_output + i * self.dy_row + lane);
                     let mut x = self.x.as_ptr().add(q0 * self.x_tap + i * self.x_row + lane);
                     for _ in 0..self.columns {
@@ -257,22 +308,22 @@ impl OuterProducts<'_> {
     /// # Safety
     /// As [`OuterProducts::block`].
     #[inline(always)]
-    unsafe fn row<S: Simd, const O: usize>(&mut self, o0: usize) {
+    unsafe fn row<S: Simd, const O: usize>(&mut self, rows: &Range<usize>, o0: usize) {
         let mut q = 0;
         // SAFETY: the caller's promise.
         unsafe {
             if S::MANY_REGISTERS {
                 while self.taps - q >= 4 {
-                    self.block::<S, O, 4>(o0, q);
+                    self.block::<S, O, 4>(rows.clone(), o0, q);
                     q += 4;
                 }
             }
             while self.taps - q >= 2 {
-                self.block::<S, O, 2>(o0, q);
+                self.block::<S, O, 2>(rows.clone(), o0, q);
                 q += 2;
             }
             if self.taps > q {
-                self.block::<S, O, 1>(o0, q);
+                self.block::<S, O, 1>(rows.clone(), o0, q);
             }
         }
     }
@@ -282,19 +333,23 @@ impl Kernel for OuterProducts<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self) {
         self.check();
-        let mut o = 0;
-        // SAFETY: checked above.
-        unsafe {
-            while self.outputs - o >= 4 {
-                self.row::<S, 4>(o);
-                o += 4;
-            }
-            if self.outputs - o >= 2 {
-                self.row::<S, 2>(o);
-                o += 2;
-            }
-            if self.outputs > o {
-                self.row::<S, 1>(o);
+        let at_once = self.rows_at_once();
+        for first in (0..self.rows).step_by(at_once) {
+            let rows = first..self.rows.min(first + at_once);
+            let mut o = 0;
+            // SAFETY: checked above.
+            unsafe {
+                while self.outputs - o >= 4 {
+                    self.row::<S, 4>(&rows, o);
+                    o += 4;
+                }
+                if self.outputs - o >= 2 {
+                    self.row::<S, 2>(&rows, o);
+                    o += 2;
+                }
+                if self.outputs > o {
+                    self.row::<S, 1>(&rows, o);
+                }
             }
         }
     }
@@ -484,8 +539,8 @@ pub struct SlidingProducts<'a> {
 impl SlidingProducts<'_> {
     /// Whether it is made for this convolution, or for each of its groups.
     pub fn knows(conv: &Conv2d) -> bool {
-        let square = conv.kernel_height == conv.kernel_width && matches!(conv.kernel_width, 3 | 5);
-        square && conv.stride == 1
+        let square = conv.kernel_height == conv.kernel_width;
+        square && conv.stride == 1 && matches!(conv.kernel_width, 3 | 4 | 5 | 7 | 10)
     }
 
     fn check(&self) {
@@ -573,16 +628,18 @@ impl SlidingProducts<'_> {
         let mut o = 0;
         // SAFETY: `run` checked.
         unsafe {
-            while S::MANY_REGISTERS && self.outputs - o >= 4 {
+            // Sums and window together must fit the registers.
+            while S::MANY_REGISTERS && K <= 5 && self.outputs - o >= 4 {
                 self.outputs::<S, 4, K>(o);
                 o += 4;
             }
-            while self.outputs - o >= 2 {
+            while (S::MANY_REGISTERS || K <= 5) && self.outputs - o >= 2 {
                 self.outputs::<S, 2, K>(o);
                 o += 2;
             }
-            if self.outputs > o {
+            while self.outputs > o {
                 self.outputs::<S, 1, K>(o);
+                o += 1;
             }
         }
     }
@@ -594,7 +651,10 @@ impl Kernel for SlidingProducts<'_> {
         self.check();
         match self.kernel {
             3 => self.all::<S, 3>(),
+            4 => self.all::<S, 4>(),
             5 => self.all::<S, 5>(),
+            7 => self.all::<S, 7>(),
+            10 => self.all::<S, 10>(),
             side => unreachable!("no kernel of side {side}"),
         }
     }

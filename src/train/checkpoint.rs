@@ -254,7 +254,7 @@ impl Weights {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
@@ -263,7 +263,7 @@ mod tests {
     use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
-    fn plan() -> Plan {
+    pub(in crate::train) fn plan() -> Plan {
         let input = Shape { channels: 1, height: 28, width: 28 };
         let network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
         let options = PlanOptions {

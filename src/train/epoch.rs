@@ -79,3 +79,27 @@ pub fn run(
         on_step(&result, totals)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Cpu;
+    use crate::train::checkpoint;
+
+    /// A run that goes on in the middle of an epoch draws the masks that it would have drawn.
+    #[test]
+    fn seeds_are_those_of_the_training_step_alone() {
+        let cpu = Cpu::new(checkpoint::tests::plan(), 1).unwrap();
+        let seeds = |steps, before, seed| -> Vec<[u32; 2]> {
+            let slots = slots(&cpu, steps, before, seed, |_| 1e-3);
+            slots.iter().map(|slot| [slot.seed_low, slot.seed_high]).collect()
+        };
+        let whole = seeds(0..20, 100, 7);
+        assert_eq!([seeds(0..6, 100, 7), seeds(6..20, 100, 7)].concat(), whole);
+        assert_eq!(seeds(10..20, 90, 7), whole[..10]);
+        let mut others = [whole.clone(), seeds(0..20, 100, 8), seeds(0..20, 200, 7)].concat();
+        others.sort();
+        others.dedup();
+        assert_eq!(others.len(), 60, "each step and each seed has its own");
+    }
+}
