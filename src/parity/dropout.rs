@@ -2,7 +2,7 @@
 
 use super::case::{Case, Maker};
 use crate::ops::Layout;
-use crate::ops::dropout::Dropout;
+use crate::ops::dropout::{Dropout, hash};
 use crate::plan::Slot;
 
 pub fn cases(layout: Layout) -> Vec<Case> {
@@ -23,6 +23,8 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         ("another layer", Dropout { layer: 4, ..tenth }, [0x89ab_cdef, 0x0123_4567]),
         ("another step", tenth, [0x89ab_cdef, 0x0123_4568]),
         ("piece of a batch", Dropout { images: 18, first: 5, ..tenth }, [u32::MAX, 0]),
+        // An element whose number is the threshold stays.
+        ("on the threshold", Dropout { threshold: hash([1, 2], 0, 3), ..plain }, [1, 2]),
         ("nothing", rate(0.0, plain), [3, 4]),
         ("nearly all", rate(0.97, Dropout { images: 17, values: 40, ..plain }), [5, 6]),
     ];
