@@ -61,7 +61,8 @@ pub enum PlanChoice {
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// Network to train: sn-lenet5, resnet-small, koch; or lenet5, resnet-small-classifier, which classify
+    /// Network to train: sn-lenet5, resnet-small, resnet18, conv4, koch, sircnn, sircnn-eca; or lenet5,
+    /// resnet-small-classifier, which classify
     #[arg(long, default_value = "sn-lenet5")]
     pub model: String,
     /// Data set: glyphs or glyph-alphabets (made from the seed), mnist, fashion-mnist, cifar10, omniglot

@@ -7,7 +7,7 @@ use crate::data::{Dataset, Pair};
 use crate::report::axis::Axis;
 use crate::report::curves::{self, Chart, px};
 use crate::report::{STYLE as PAGE_STYLE, picture};
-use crate::train::EpochMetrics;
+use crate::train::{EpochMetrics, Measure};
 
 /// What drawings need beside the page's styles.
 pub const STYLE: &str = include_str!("figures.css");
@@ -135,10 +135,24 @@ fn charts(run: &Curves) -> [Chart; 2] {
             best: None,
         }
     };
-    [
-        chart("Loss", "mean over pairs", true, spreads(|e| e.train_loss), spreads(|e| e.val_loss)),
-        chart("Accuracy", "% of pairs", false, spreads(|e| e.train_accuracy), spreads(|e| e.val_accuracy)),
-    ]
+    let measure = run.seeds.iter().flatten().next().map(|epoch| epoch.measure);
+    let (train_loss, train) = (spreads(|e| e.train_loss), spreads(|e| e.train_accuracy));
+    let (val_loss, val) = (spreads(|e| e.val_loss), spreads(|e| e.val_accuracy));
+    match measure {
+        // Training counts pairs, validation tasks: different measures, which never share axes.
+        Some(Measure::Tasks) => [
+            chart("Training loss", "mean over pairs", true, train_loss, Vec::new()),
+            chart("One-shot accuracy", "% of tasks", false, Vec::new(), val),
+        ],
+        Some(Measure::Classes) => [
+            chart("Loss", "mean over images", true, train_loss, val_loss),
+            chart("Accuracy", "% of images", false, train, val),
+        ],
+        Some(Measure::Pairs) | None => [
+            chart("Loss", "mean over pairs", true, train_loss, val_loss),
+            chart("Accuracy", "% of pairs", false, train, val),
+        ],
+    }
 }
 
 /// What one setting gave, by seed, and in the paper.

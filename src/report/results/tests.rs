@@ -119,6 +119,21 @@ fn curves_are_means_with_bands() {
 }
 
 #[test]
+fn curves_of_pairs_and_of_tasks_share_no_axes() {
+    let of = |measure| {
+        let epochs = [epoch(1, 0.5), epoch(2, 0.3)].map(|epoch| EpochMetrics { measure, ..epoch });
+        figures::curves(&[Curves { label: "ours".into(), seeds: vec![epochs.into()] }]).file()
+    };
+    // Training pairs at 97.00, validation tasks at 94.00, by epoch 2.
+    let tasks = of(Measure::Tasks);
+    assert!(tasks.contains("% of tasks") && !tasks.contains("% of pairs"), "{tasks}");
+    assert!(tasks.contains("epoch 2: 94.00") && !tasks.contains("epoch 2: 97.00"), "{tasks}");
+    let pairs = of(Measure::Pairs);
+    assert!(pairs.contains("epoch 2: 94.00") && pairs.contains("epoch 2: 97.00"), "{pairs}");
+    assert!(pairs.contains("% of pairs") && of(Measure::Classes).contains("% of images"));
+}
+
+#[test]
 fn sensitivity_has_a_point_for_each_seed() {
     let groups = [
         Group { label: "1e-4".into(), ours: vec![98.0, 99.0], paper: Some(99.75) },
