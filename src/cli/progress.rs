@@ -37,6 +37,8 @@ pub struct Progress {
     steps: usize,
     bar: Option<ProgressBar>,
     last_line: Instant,
+    /// When the steps of this epoch and process began, and how many others had done before.
+    began: (Instant, u64),
 }
 
 impl Progress {
@@ -50,6 +52,7 @@ impl Progress {
             steps: 0,
             bar: None,
             last_line: Instant::now(),
+            began: (Instant::now(), 0),
         }
     }
 
@@ -57,12 +60,24 @@ impl Progress {
         let (batch_size, flops_per_step) = (plan.options.batch_size, plan.flops_per_step());
         Progress { epochs, measure, batch_size, flops_per_step, ..Progress::of_scoring() }
     }
+
+    /// What training does in a second.
+    fn speed(&self, seconds_per_step: f64) -> String {
+        format!(
+            "{:.0} {}/s, {:.2} ms a step, {:.1} GFLOP/s",
+            self.batch_size as f64 / seconds_per_step,
+            self.measure.of_training().counted(),
+            1e3 * seconds_per_step,
+            self.flops_per_step as f64 / seconds_per_step / 1e9
+        )
+    }
 }
 
 impl Watch for Progress {
     fn epoch_begins(&mut self, epoch: u64, done: u64, steps: usize) {
         self.steps = steps;
         self.last_line = Instant::now();
+        self.began = (Instant::now(), done);
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(steps as u64);
             if let Ok(style) =
@@ -88,12 +103,15 @@ impl Watch for Progress {
             }
         } else if self.last_line.elapsed() >= PAUSE {
             self.last_line = Instant::now();
+            let (began, before) = self.began;
+            let steps = totals.steps.saturating_sub(before).max(1);
             say(format_args!(
-                "epoch {epoch}/{}, step {}/{}: {}",
+                "epoch {epoch}/{}, step {}/{}: {}; {}",
                 self.epochs,
                 totals.steps,
                 self.steps,
-                state()
+                state(),
+                self.speed(began.elapsed().as_secs_f64() / steps as f64)
             ));
         }
     }
@@ -115,15 +133,7 @@ impl Watch for Progress {
         // An epoch that was interrupted after its last step has no time of its own.
         let speed = match metrics.pairs_per_second {
             0.0 => String::new(),
-            speed => {
-                let seconds_per_step = self.batch_size as f64 / speed;
-                format!(
-                    ", {speed:.0} {}/s, {:.2} ms a step, {:.1} GFLOP/s",
-                    training.counted(),
-                    1e3 * seconds_per_step,
-                    self.flops_per_step as f64 / seconds_per_step / 1e9
-                )
-            }
+            speed => format!(", {}", self.speed(self.batch_size as f64 / speed)),
         };
         say(format_args!(
             "epoch {}/{}: train loss {:.4}, {} {:.2} %; validation loss {:.4}, {} {:.2} %; \
