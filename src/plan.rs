@@ -3,27 +3,29 @@
 //! It is data. It can be printed, counted, run on the CPU or on a GPU, and run on both with a
 //! comparison after every step. Backward passes are ordinary steps made when the plan is built.
 
-mod backward;
 mod blocked;
 mod build;
-mod comparison;
 mod fused;
-mod initial;
+mod input;
+mod layers;
 pub(crate) mod liveness;
-mod loss;
+mod lower;
 mod norm;
 pub mod optimizer;
-mod phases;
-mod subnet;
+mod pairs;
+mod primitives;
 
-use crate::data::Shape;
-use crate::model::Comparison;
+use crate::graph::GraphError;
+use crate::loss::{BatchLayout, Comparison, Loss};
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
+use crate::tensor::Shape;
 
+pub use crate::graph::Parameter;
 pub use build::{build, build_first};
-pub use loss::PairLoss;
 pub use optimizer::{AdamOptions, OptimizerOptions, SgdOptions};
-pub use phases::NORM_EPS;
+
+/// Squared distance below which the gradient is 0 (equation 1 of the SN-LeNet-5 paper with its clamp).
+const SQUARED_FLOOR: f32 = 1e-7;
 
 /// Numbers that change from one training step to the next; mirrors `Slot` in `shaders/common.wgsl`.
 #[repr(C)]
@@ -103,39 +105,6 @@ pub struct Tensor {
     pub view: View,
 }
 
-/// How a parameter starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Initial {
-    /// Uniform in `-bound .. bound`.
-    Uniform {
-        bound: f32,
-    },
-    Normal {
-        mean: f32,
-        deviation: f32,
-    },
-    Constant(f32),
-}
-
-/// A trainable tensor, or a tensor of running state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub initial: Initial,
-    pub trainable: bool,
-}
-
-impl Parameter {
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// Training steps whose losses the device keeps until the host has read them.
 pub const HISTORY: usize = 256;
 
@@ -151,23 +120,13 @@ pub struct Capacity {
     pub scores: usize,
 }
 
-/// What a batch is made of.
+/// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BatchLayout {
-    /// Pairs of images, all first ones before all second ones, and whether each is of one class.
-    Pairs,
-    /// Images, each with its class: the subnet's outputs are logits.
-    Labelled,
-}
-
-impl BatchLayout {
-    /// Images of an entry.
-    pub fn branches(self) -> usize {
-        match self {
-            BatchLayout::Pairs => 2,
-            BatchLayout::Labelled => 1,
-        }
-    }
+pub enum Mode {
+    /// To train, embed and score.
+    Training,
+    /// To embed and score: without gradients, moments and lists of training examples.
+    Inference,
 }
 
 /// How a training step is cut into launches.
@@ -196,11 +155,12 @@ impl PlanKind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlanOptions {
     pub kind: PlanKind,
+    pub mode: Mode,
+    /// That of the loss.
     pub batch: BatchLayout,
     /// Pairs, or images, of a training step.
     pub batch_size: usize,
-    /// Of pairs; labelled images have the cross-entropy of classes.
-    pub loss: PairLoss,
+    pub loss: Loss,
     pub optimizer: OptimizerOptions,
     /// Training images are read through affine maps, which come with the pairs.
     pub augment: bool,
@@ -226,14 +186,14 @@ pub enum PlanError {
          of {ITERATION_BUDGET}; use a smaller batch"
     )]
     TooLong { op: &'static str, entry: &'static str, layer: String, iterations: u64 },
-    #[error("layer {layer} does not fit its input of {input:?}: {why}")]
-    Layer { layer: String, input: Shape, why: String },
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
     Unfusable { what: String, why: String },
     #[error("this loss cannot train: {why}")]
     Loss { why: String },
-    #[error("a batch of {pairs} is too small: {why}")]
-    Batch { pairs: usize, why: &'static str },
+    #[error("a batch of {entries} is too small: {why}")]
+    Batch { entries: usize, why: &'static str },
 }
 
 /// Everything an executor needs to train, embed and score.
@@ -244,7 +204,8 @@ pub struct Plan {
     pub input: Shape,
     /// Values of an embedding.
     pub features: usize,
-    pub comparison: Comparison,
+    /// Nothing of a classifier's.
+    pub comparison: Option<Comparison>,
     /// Whether scores are similarities too, or nothing but distances.
     pub has_head: bool,
     pub parameters: Vec<Parameter>,
@@ -271,8 +232,8 @@ impl Plan {
         lists(self.options.batch)
     }
 
-    /// The loss of a pair, and what it was computed from.
-    pub fn learnt(&self) -> (PairLoss, Comparison) {
+    /// The loss, and what it was computed from.
+    pub fn learned(&self) -> (Loss, Option<Comparison>) {
         (self.options.loss, self.comparison)
     }
 

@@ -1,12 +1,11 @@
 //! Four convolutions: the usual small network of one-shot learning (Vinyals and others, "Matching Networks for One
 //! Shot Learning", 2016, section 4.1).
 
-use super::{Layer, LayerKind, ModelError, ModelOptions, Network, Start};
-use crate::data::Shape;
+use super::{ModelError, ModelOptions, Network};
+use crate::graph::{Conv, Graph, Initialization};
+use crate::tensor::Shape;
 
 const FILTERS: usize = 64;
-/// PyTorch's.
-const NORM: LayerKind = LayerKind::BatchNorm { eps: 1e-5, momentum: 0.1 };
 
 /// Four times a convolution of 3x3, a norm, an activation and a pool of 2x2; what is left is the embedding: 64
 /// values of images of 28x28.
@@ -18,15 +17,13 @@ pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelErr
         let why = "it takes 28x28 and larger, of which it halves each side four times";
         return Err(ModelError::Unsuited { model: "conv4".into(), shape: input, why });
     }
-    let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
-    let block = |number| {
-        [
-            Layer::new(format!("conv{number}"), LayerKind::conv2d(FILTERS, 3, 1, 1)),
-            Layer::new(format!("bn{number}"), NORM),
-            Layer::new(format!("act{number}"), LayerKind::Activation(options.activation)),
-            Layer::new(format!("pool{number}"), pool),
-        ]
+    let build = |graph: &mut Graph, images| {
+        (1..=4).fold(images, |x, number| {
+            let x = graph.conv2d(&format!("conv{number}"), x, Conv::new(FILTERS, 3, 1, 1));
+            let x = graph.batch_norm(&format!("bn{number}"), x, 1e-5, 0.1);
+            let x = graph.activation(&format!("act{number}"), x, options.activation);
+            graph.pool(&format!("pool{number}"), x, options.pool, [2, 2, 0])
+        })
     };
-    let layers = (1..=4).flat_map(block).collect();
-    Ok(Network { name: "conv4".into(), input, layers, comparison: options.comparison, start: Start::PyTorch })
+    Ok(Network::new("conv4", input, Initialization::PyTorch, Some(options.comparison), build)?)
 }

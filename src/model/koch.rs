@@ -1,35 +1,31 @@
 //! Koch, Zemel and Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition" (2015), figure 4.
 
-use super::{Layer, LayerKind, ModelOptions, Network, Start};
-use crate::data::Shape;
+use super::{ModelError, ModelOptions, Network};
+use crate::graph::{Conv, Graph, Initialization};
 use crate::ops::activation::ActivationKind;
+use crate::tensor::Shape;
 
 /// Made for images of 105x105, of which it makes 4,096 features between 0 and 1: with its own comparison, the learned
-/// sum of what they differ by, 38,951,745 parameters. Smaller images must leave room for four valid convolutions.
-pub fn network(input: Shape, options: &ModelOptions) -> Network {
-    let conv = |out_channels, kernel| LayerKind::conv2d(out_channels, kernel, 1, 0);
-    let activation = LayerKind::Activation(options.activation);
-    let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
-    Network {
-        name: "koch".into(),
-        input,
-        layers: vec![
-            Layer::new("conv1", conv(64, 10)),
-            Layer::new("act1", activation),
-            Layer::new("pool1", pool),
-            Layer::new("conv2", conv(128, 7)),
-            Layer::new("act2", activation),
-            Layer::new("pool2", pool),
-            Layer::new("conv3", conv(128, 4)),
-            Layer::new("act3", activation),
-            Layer::new("pool3", pool),
-            Layer::new("conv4", conv(256, 4)),
-            Layer::new("act4", activation),
-            Layer::new("fc1", LayerKind::Dense { outputs: 4096 }),
-            Layer::new("act5", LayerKind::Activation(ActivationKind::Sigmoid)),
-        ],
-        comparison: options.comparison,
-        // Section 3.3.
-        start: Start::Normal { convolution: 0.01, dense: 0.2, bias: (0.5, 0.01) },
-    }
+/// weighted sum of absolute differences, 38,951,745 parameters. Smaller images must leave room for four valid
+/// convolutions.
+///
+/// # Errors
+/// Images that leave no room.
+pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    // Section 3.3.
+    let initialization = Initialization::Normal { convolution: 0.01, dense: 0.2, bias: (0.5, 0.01) };
+    let build = |graph: &mut Graph, images| {
+        let mut x = images;
+        for (number, (channels, kernel)) in [(64, 10), (128, 7), (128, 4), (256, 4)].into_iter().enumerate() {
+            let number = number + 1;
+            x = graph.conv2d(&format!("conv{number}"), x, Conv::new(channels, kernel, 1, 0));
+            x = graph.activation(&format!("act{number}"), x, options.activation);
+            if number < 4 {
+                x = graph.pool(&format!("pool{number}"), x, options.pool, [2, 2, 0]);
+            }
+        }
+        x = graph.dense("fc1", x, 4096);
+        graph.activation("act5", x, ActivationKind::Sigmoid)
+    };
+    Ok(Network::new("koch", input, initialization, Some(options.comparison), build)?)
 }

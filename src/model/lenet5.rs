@@ -1,11 +1,18 @@
 //! LeNet-5 as a classifier: the baseline of tables 3 and 4 of the SN-LeNet-5 paper.
 
 use super::{ModelError, ModelOptions, Network, sn_lenet5};
-use crate::data::Shape;
+use crate::graph::{Graph, Initialization};
+use crate::tensor::Shape;
 
-/// SN-LeNet-5's subnet with a logit for each class behind its 84 features.
+/// SN-LeNet-5's backbone with a logit for each class behind its 84 features.
+///
+/// # Errors
+/// Images of other sizes than 28x28 and 32x32.
 pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
-    let subnet = sn_lenet5::network(input, options)
-        .map_err(|_| ModelError::Shape { model: "lenet5".into(), shape: input })?;
-    Ok(subnet.classifier("lenet5", "fc3", options))
+    let padding = sn_lenet5::padding("lenet5", input)?;
+    let build = |graph: &mut Graph, images| {
+        let features = sn_lenet5::backbone(graph, images, padding, options);
+        graph.dense("fc3", features, options.classes)
+    };
+    Ok(Network::new("lenet5", input, Initialization::PyTorch, None, build)?)
 }

@@ -1,10 +1,8 @@
 //! Residual networks (He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2016).
 
-use super::{Layer, LayerKind, ModelError, ModelOptions, Network, Start};
-use crate::data::Shape;
-
-/// PyTorch's.
-const NORM: LayerKind = LayerKind::BatchNorm { eps: 1e-5, momentum: 0.1 };
+use super::{ModelError, ModelOptions, Network};
+use crate::graph::{Conv, Graph, Initialization, Op, ValueId};
+use crate::tensor::Shape;
 
 /// What makes a residual network of two convolutions to a block.
 #[derive(Clone, Copy, Debug)]
@@ -19,68 +17,94 @@ pub struct Residual<'a> {
     pub features: usize,
 }
 
-/// For images of 28x28 or 32x32, on few cores: 0.3 million parameters, some 20 MFLOP an image. Each stage
-/// halves the image's sides, the first one too.
+/// Each stage halves the image's sides, the first one too.
+const SMALL: Residual<'_> =
+    Residual { stem: (32, 3, 1), pool: false, stages: &[(32, 1, 2), (64, 1, 2), (128, 1, 2)], features: 64 };
+
+/// For images of 28x28 or 32x32, on few cores: 0.3 million parameters, some 20 MFLOP an image.
+///
+/// # Errors
+/// Images of other sizes.
 pub fn small(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
-    if !matches!((input.height, input.width), (28, 28) | (32, 32)) {
-        return Err(ModelError::Shape { model: "resnet-small".into(), shape: input });
+    check_small("resnet-small", input)?;
+    let build = |graph: &mut Graph, images| backbone(graph, images, options, &SMALL);
+    Ok(Network::new("resnet-small", input, Initialization::PyTorch, Some(options.comparison), build)?)
+}
+
+/// The same with a logit for each class behind its features.
+///
+/// # Errors
+/// Images of other sizes.
+pub fn small_classifier(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    check_small("resnet-small-classifier", input)?;
+    let build = |graph: &mut Graph, images| {
+        let features = backbone(graph, images, options, &SMALL);
+        graph.dense("classes", features, options.classes)
+    };
+    Ok(Network::new("resnet-small-classifier", input, Initialization::PyTorch, None, build)?)
+}
+
+fn check_small(model: &str, input: Shape) -> Result<(), ModelError> {
+    match (input.height, input.width) {
+        (28, 28) | (32, 32) => Ok(()),
+        _ => Err(ModelError::Shape { model: model.into(), shape: input }),
     }
-    let stages = &[(32, 1, 2), (64, 1, 2), (128, 1, 2)];
-    let residual = Residual { stem: (32, 3, 1), pool: false, stages, features: 64 };
-    Ok(network("resnet-small", input, options, &residual))
 }
 
 /// ResNet-18 down to the mean over its 512 channels, in torchvision's names.
-pub fn resnet18(input: Shape, options: &ModelOptions) -> Network {
+///
+/// # Errors
+/// Images too small for it.
+pub fn resnet18(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
     let stages = &[(64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2)];
-    network("resnet18", input, options, &Residual { stem: (64, 7, 2), pool: true, stages, features: 0 })
+    let residual = Residual { stem: (64, 7, 2), pool: true, stages, features: 0 };
+    let build = |graph: &mut Graph, images| backbone(graph, images, options, &residual);
+    Ok(Network::new("resnet18", input, Initialization::PyTorch, Some(options.comparison), build)?)
 }
 
 /// Stem, stages of blocks, the mean over each channel, and a dense layer to the embedding.
-pub fn network(name: &str, input: Shape, options: &ModelOptions, residual: &Residual<'_>) -> Network {
-    let activation = LayerKind::Activation(options.activation);
+pub fn backbone(
+    graph: &mut Graph,
+    images: ValueId,
+    options: &ModelOptions,
+    residual: &Residual<'_>,
+) -> ValueId {
     let (mut channels, kernel, stride) = residual.stem;
-    let mut layers = vec![
-        Layer::new("conv1", conv(channels, kernel, stride)),
-        Layer::new("bn1", NORM),
-        Layer::new("act1", activation),
-    ];
+    let mut x = normed(graph, ["conv1", "bn1"], images, conv(channels, kernel, stride));
+    x = graph.activation("act1", x, options.activation);
     if residual.pool {
-        let (size, stride, padding) = (3, 2, 1);
-        layers.push(Layer::new("pool1", LayerKind::Pool2d { kind: options.pool, size, stride, padding }));
+        x = graph.pool("pool1", x, options.pool, [3, 2, 1]);
     }
     for (stage, &(out_channels, blocks, stride)) in residual.stages.iter().enumerate() {
         for block in 0..blocks {
             let stride = if block == 0 { stride } else { 1 };
-            let projects = stride != 1 || out_channels != channels;
-            let from = layers[layers.len() - 1].name.clone();
             let name = |part: &str| format!("layer{}.{block}.{part}", stage + 1);
-            layers.extend([
-                Layer::new(name("conv1"), conv(out_channels, 3, stride)),
-                Layer::new(name("bn1"), NORM),
-                Layer::new(name("act1"), activation),
-                Layer::new(name("conv2"), conv(out_channels, 3, 1)),
-                Layer::new(name("bn2"), NORM),
-            ]);
-            let mut shortcut = from.clone();
-            if projects {
-                shortcut = name("downsample.1");
-                layers.push(Layer::new(name("downsample.0"), conv(out_channels, 1, stride)).of([&from]));
-                layers.push(Layer::new(&shortcut, NORM));
+            let names = |parts: [&str; 2]| parts.map(name);
+            let [conv1, bn1] = names(["conv1", "bn1"]);
+            let mut y = normed(graph, [&conv1, &bn1], x, conv(out_channels, 3, stride));
+            y = graph.activation(&name("act1"), y, options.activation);
+            let [conv2, bn2] = names(["conv2", "bn2"]);
+            y = normed(graph, [&conv2, &bn2], y, conv(out_channels, 3, 1));
+            if stride != 1 || out_channels != channels {
+                let [conv1, bn1] = names(["downsample.0", "downsample.1"]);
+                x = normed(graph, [&conv1, &bn1], x, conv(out_channels, 1, stride));
             }
-            layers.push(Layer::new(name("add"), LayerKind::Add).of([&name("bn2"), &shortcut]));
-            layers.push(Layer::new(name("act2"), activation));
+            x = graph.apply(&name("add"), Op::Add, &[y, x]);
+            x = graph.activation(&name("act2"), x, options.activation);
             channels = out_channels;
         }
     }
-    layers.push(Layer::new("pool", LayerKind::GlobalAveragePool));
-    if residual.features > 0 {
-        layers.push(Layer::new("fc", LayerKind::Dense { outputs: residual.features }));
-    }
-    Network { name: name.into(), input, layers, comparison: options.comparison, start: Start::PyTorch }
+    x = graph.apply("pool", Op::GlobalAveragePool, &[x]);
+    if residual.features > 0 { graph.dense("fc", x, residual.features) } else { x }
+}
+
+/// A convolution and its norm, PyTorch's.
+fn normed(graph: &mut Graph, [name, norm]: [&str; 2], x: ValueId, conv: Conv) -> ValueId {
+    let x = graph.conv2d(name, x, conv);
+    graph.batch_norm(norm, x, 1e-5, 0.1)
 }
 
 /// Padded so that only the stride changes the image's size.
-fn conv(out_channels: usize, kernel: usize, stride: usize) -> LayerKind {
-    LayerKind::conv2d(out_channels, kernel, stride, kernel / 2).unbiased()
+fn conv(out_channels: usize, kernel: usize, stride: usize) -> Conv {
+    Conv::new(out_channels, kernel, stride, kernel / 2).unbiased()
 }

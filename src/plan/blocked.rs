@@ -1,42 +1,41 @@
-//! The blocked plan: the subnet on kernels that keep large blocks in registers, for adapters where a load is
-//! dear and workgroup memory is no faster than any other.
+//! Kernels that keep large blocks in registers, for adapters where loads are slow and workgroup memory is no faster
+//! than any other.
 //!
-//! A convolution's and a dense layer's activation is theirs, and a pool goes back together with the
-//! activation before it. What the kernels do not support is left to the unfused ones, layer by layer.
+//! A convolution's and a dense layer's activation is theirs, and a pool goes back together with the activation before
+//! it. What the kernels do not support is left to the unfused ones, node by node.
 
-use super::backward::Target;
-use super::build::{Builder, Fixed};
-use super::subnet::{Kept, Stage, pool2d};
+use super::lower::{Lowering, Place};
 use super::{PlanError, PlanKind};
-use crate::model::LayerKind;
+use crate::graph::{Node, Op};
 use crate::ops::activated_pool::ActivatedPool;
 use crate::ops::activation::ActivationKind;
 use crate::ops::conv2d_blocked::Conv2dBlocked;
+use crate::ops::dense::Dense;
 use crate::ops::dense_blocked::{DenseBlocked, VECTOR};
 use crate::ops::reduce::Reduce;
 use crate::ops::{Layout, Step, View};
 
-impl Builder<'_> {
-    /// A stage on blocked kernels, where the plan and the stage allow it: a launch for each piece, or several.
-    pub(super) fn forward_blocked(
-        &mut self,
-        fixed: &Fixed,
-        images: &[usize],
-        number: usize,
-        kept: &mut Kept,
-        y: &[View],
-    ) -> Result<Option<Vec<Step>>, PlanError> {
+impl Lowering<'_, '_> {
+    /// A node on blocked kernels, where plan and node allow it.
+    pub(super) fn blocked_forward(&mut self, number: usize) -> Result<Option<Vec<Step>>, PlanError> {
         if !self.is_blocked(number) {
             return Ok(None);
         }
+        let node = &self.graph.nodes[number];
+        let x = self.rows(node.inputs[0]);
+        let [weight, bias] = self.weights(node);
+        let y = self.output_rows(node.output());
+        if let Some((activation, _)) = self.following(number) {
+            // The activation has happened: what stands before it is not saved.
+            self.place(self.graph.nodes[activation].output(), Place::Rows(y.clone()));
+            self.skipped.insert(activation);
+        }
         let mut launches = Vec::new();
-        for (piece, (&images, &y)) in images.iter().zip(y).enumerate() {
-            let x = kept.values[self.stages[number].inputs[0]][piece];
-            let [weight, bias] = self.weights(&self.stages[number], fixed.parameters);
+        for ((images, &x), &y) in self.rows_of(node.output()).into_iter().zip(&x).zip(&y) {
             if let Some(conv) = self.conv_blocked(number, images) {
-                let spread = self.activation(images, conv.spread_len());
-                let filters = self.temporary(Layout::Plain, 1, conv.packed_len());
-                kept.spreads[number].push(spread);
+                let spread = self.builder.activation(images, conv.spread_len());
+                let filters = self.builder.temporary(Layout::Plain, 1, conv.packed_len());
+                self.spreads.entry(number).or_default().push(spread);
                 launches.push(conv.spread_input(x, spread));
                 launches.push(conv.pack(weight, filters));
                 launches.push(conv.forward(spread, filters, bias, y));
@@ -48,39 +47,54 @@ impl Builder<'_> {
         Ok(Some(launches))
     }
 
-    /// As [`Builder::stage_backward`], where the plan and the stage allow it; a pool goes back together with
-    /// the activation before it.
-    pub(super) fn backward_blocked(
+    /// The same backward; a pool goes back together with the activation before it.
+    pub(super) fn blocked_backward(
         &mut self,
-        fixed: &Fixed,
-        images: &[usize],
-        number: usize,
-        kept: &Kept,
-        dy: &[View],
-        dx: &[Option<Target>],
+        of: usize,
+        gradient: &Node,
     ) -> Result<Option<Vec<Step>>, PlanError> {
-        if !self.pools_activated(number) && !self.is_blocked(number) {
+        let node = &self.graph.nodes[of];
+        if let Some((activation, pool)) = self.pool_blocked(of, 1) {
+            // Its gradient goes right to that of the activation's input, as blocks.
+            let before = self.graph.nodes.iter().enumerate().find(|(_, node)| node.op == Op::Gradient { of: activation });
+            let Some((skipped, before)) = before else { return Ok(None) };
+            let Some(dz) = before.outputs[0] else { return Ok(None) };
+            self.skipped.insert(skipped);
+            let (x, dy) = (self.rows(node.inputs[0]), self.rows(gradient.inputs[0]));
+            let (dz, _) = self.target_rows(dz, pool.blocks_len());
+            let rows = self.rows_of(node.output()).into_iter().enumerate();
+            let launches = rows.filter_map(|(piece, images)| {
+                let (_, pool) = self.pool_blocked(of, images)?;
+                // The pool's input is the activation's output.
+                Some(pool.backward(x[piece], dy[piece], dz[piece]))
+            });
+            return Ok(Some(launches.collect()));
+        }
+        if !self.is_blocked(of) {
             return Ok(None);
         }
+        let (x, dy) = (self.rows(node.inputs[0]), self.rows(gradient.inputs[0]));
+        let row_len = self.row_len(node.inputs[0]);
+        // Its input has no other consumer, so there is nothing to add to.
+        let dx = gradient.outputs[0].map(|value| self.target_rows(value, row_len).0);
+        let dweights = self.weight_gradients(gradient);
+        let &[dweight, dbias] = &dweights[..] else { return Ok(None) };
         let mut launches = Vec::new();
-        for (piece, (&images, &dy)) in images.iter().zip(dy).enumerate() {
-            let x = kept.values[self.stages[number].inputs[0]][piece];
-            // Its input has no other consumer, so there is nothing to add to.
-            let dx = Target::piece(dx[0].as_ref(), piece).map(|(dx, _)| dx);
-            if let Some(pool) = self.pool_blocked(number, images) {
-                // The pool's input is the activation's output.
-                launches.extend(dx.map(|dz| pool.backward(x, dy, dz)));
-            } else if let Some(conv) = self.conv_blocked(number, images) {
-                let spread = kept.spreads[number][piece];
-                let mut blocks = dy;
-                if !self.pools_activated(number + 2) {
-                    blocks = self.activation(images, conv.blocks_len());
-                    launches.push(conv.block_gradient(dy, blocks));
+        for (piece, images) in self.rows_of(node.output()).into_iter().enumerate() {
+            let dx = dx.as_ref().map(|views| views[piece]);
+            let accumulate = piece > 0 || dweight.1;
+            let targets = [dweight.0, dbias.0];
+            if let Some(conv) = self.conv_blocked(of, images) {
+                let spread = self.spreads[&of][piece];
+                let mut blocks = dy[piece];
+                if !self.feeds_blocked_pool(of) {
+                    blocks = self.builder.activation(images, conv.blocks_len());
+                    launches.push(conv.block_gradient(dy[piece], blocks));
                 }
-                launches.extend(self.conv_backward(fixed, number, &conv, piece > 0, (spread, blocks), dx)?);
+                launches.extend(self.conv_backward(node, &conv, accumulate, (spread, blocks), targets, dx)?);
             } else {
-                let windows = self.dense_blocked(number, images)?;
-                launches.extend(self.dense_backward(fixed, number, windows, piece > 0, (x, dy), dx));
+                let windows = self.dense_blocked(of, images)?;
+                launches.extend(self.dense_backward(node, windows, accumulate, (x[piece], dy[piece]), targets, dx));
             }
         }
         Ok(Some(launches))
@@ -88,20 +102,16 @@ impl Builder<'_> {
 
     fn conv_backward(
         &mut self,
-        fixed: &Fixed,
-        number: usize,
+        node: &Node,
         conv: &Conv2dBlocked,
         accumulate: bool,
         (spread, blocks): (View, View),
+        [dweight, dbias]: [View; 2],
         dx: Option<View>,
     ) -> Result<Vec<Step>, PlanError> {
         let plain = conv.conv();
-        let parts = self.partial_gradients(number, &plain)?;
-        let bias_parts = self.temporary(Layout::Plain, plain.parts(), conv.out_channels as usize);
-        let turned = dx.map(|dx| (self.temporary(Layout::Plain, 1, conv.turned_len()), dx));
-        let stage = &self.stages[number];
-        let [weight, _] = self.weights(stage, fixed.parameters);
-        let [dweight, dbias] = self.weights(stage, fixed.gradients);
+        let parts = self.builder.partial_gradients(&node.name, &plain)?;
+        let bias_parts = self.builder.temporary(Layout::Plain, plain.parts(), conv.out_channels as usize);
         let sum = |from, to: View| {
             let reduce = Reduce { count: to.len as u32, parts: plain.parts() as u32, accumulate };
             reduce.forward(from, to)
@@ -111,7 +121,9 @@ impl Builder<'_> {
             sum(parts, dweight),
             sum(bias_parts, dbias),
         ];
-        if let Some((filters, dx)) = turned {
+        if let Some(dx) = dx {
+            let filters = self.builder.temporary(Layout::Plain, 1, conv.turned_len());
+            let [weight, _] = self.weights(node);
             launches.push(conv.pack_turned(weight, filters));
             launches.push(conv.backward_input(blocks, filters, dx));
         }
@@ -119,17 +131,15 @@ impl Builder<'_> {
     }
 
     fn dense_backward(
-        &self,
-        fixed: &Fixed,
-        number: usize,
+        &mut self,
+        node: &Node,
         windows: Vec<DenseBlocked>,
         accumulate: bool,
         (x, dz): (View, View),
+        [dweight, dbias]: [View; 2],
         dx: Option<View>,
     ) -> Vec<Step> {
-        let stage = &self.stages[number];
-        let [weight, _] = self.weights(stage, fixed.parameters);
-        let [dweight, dbias] = self.weights(stage, fixed.gradients);
+        let [weight, _] = self.weights(node);
         let mut launches = Vec::new();
         for part in windows {
             let adding = DenseBlocked { accumulate, ..part };
@@ -143,51 +153,53 @@ impl Builder<'_> {
         launches
     }
 
-    /// The activation right behind a stage, where nothing else takes the stage's output.
-    fn following(&self, number: usize) -> Option<ActivationKind> {
-        match self.stages.get(number + 1)? {
-            Stage { kind: LayerKind::Activation(kind), inputs, .. }
-                if inputs[..] == [number + 1] && self.consumers(number + 1) == 1 =>
-            {
-                Some(*kind)
+    /// The activation right after a node, where nothing else takes the node's output.
+    fn following(&self, number: usize) -> Option<(usize, ActivationKind)> {
+        let output = self.graph.nodes[number].output();
+        let next = self.graph.nodes.get(number + 1)?;
+        match next.op {
+            Op::Activation(kind) if next.inputs[..] == [output] && self.consumers(output) == 1 => {
+                Some((number + 1, kind))
             }
             _ => None,
         }
     }
 
-    /// Whether a stage is on blocked kernels. They add to no gradient, so its input must be its alone.
+    /// Whether a node is on blocked kernels. They add to no gradient, so its input must be its alone.
     fn is_blocked(&self, number: usize) -> bool {
-        let stage = &self.stages[number];
-        self.options.kind == PlanKind::Blocked
-            && self.consumers(stage.inputs[0]) == 1
-            && match stage.kind {
-                LayerKind::Conv2d { kernel: [height, width], stride, padding, groups, bias, .. } => {
-                    let square = height == width && padding[0] == padding[1];
-                    bias && square && groups == 1 && Conv2dBlocked::supports(width, stride)
+        let node = &self.graph.nodes[number];
+        self.builder.options.kind == PlanKind::Blocked
+            && self.consumers(node.inputs[0]) == 1
+            && match node.op {
+                Op::Conv2d { .. } => {
+                    let conv = super::layers::conv2d(self.graph, node, 1);
+                    conv.biased
+                        && conv.kernel_height == conv.kernel_width
+                        && conv.padding_height == conv.padding_width
+                        && conv.groups == 1
+                        && Conv2dBlocked::supports(conv.kernel_width as usize, conv.stride as usize)
                 }
-                LayerKind::Dense { outputs } => DenseBlocked::supports(stage.input.len(), outputs),
+                Op::Dense => {
+                    let weight = self.graph.shape(node.inputs[1]);
+                    DenseBlocked::supports(super::layers::size(weight, 1), super::layers::size(weight, 0))
+                }
                 _ => false,
             }
     }
 
-    /// Whether the activation behind a stage is part of it.
-    pub(super) fn is_activated(&self, number: usize) -> bool {
-        self.is_blocked(number) && self.following(number).is_some()
+    /// Whether the gradient of a convolution comes as blocks.
+    fn feeds_blocked_pool(&self, number: usize) -> bool {
+        self.pool_blocked(number + 2, 1).is_some_and(|(activation, _)| activation == number + 1)
     }
 
-    /// Whether a stage is a pool that goes back together with the activation before it.
-    pub(super) fn pools_activated(&self, number: usize) -> bool {
-        self.pool_blocked(number, 1).is_some()
-    }
-
-    /// A convolution that the blocked kernels support, with the activation behind it.
+    /// A convolution that the blocked kernels support, with the activation after it.
     fn conv_blocked(&self, number: usize, images: usize) -> Option<Conv2dBlocked> {
-        let stage = &self.stages[number];
-        if !self.is_blocked(number) || !matches!(stage.kind, LayerKind::Conv2d { .. }) {
+        let node = &self.graph.nodes[number];
+        if !self.is_blocked(number) || !matches!(node.op, Op::Conv2d { .. }) {
             return None;
         }
         let activation = self.following(number);
-        let plain = self.conv(stage, images);
+        let plain = self.conv(node, images);
         let conv = Conv2dBlocked {
             images: plain.images,
             in_channels: plain.in_channels,
@@ -199,50 +211,54 @@ impl Builder<'_> {
             padding: plain.padding_width,
             images_per_part: plain.images_per_part,
             activated: activation.is_some(),
-            activation: activation.unwrap_or(ActivationKind::Relu),
+            activation: activation.map_or(ActivationKind::Relu, |(_, kind)| kind),
         };
-        if self.options.layout == Layout::Interleaved {
+        if self.builder.options.layout == Layout::Interleaved {
             return Some(conv);
         }
-        Some(conv.in_parts(self.options.max_binding / (4 * plain.weight_len())))
+        Some(conv.in_parts(self.builder.options.max_binding / (4 * plain.weight_len())))
     }
 
-    /// A dense layer that the blocked kernels support, with the activation behind it, in windows of rows.
+    /// A dense layer that the blocked kernels support, with the activation after it, in windows of rows.
     fn dense_blocked(&self, number: usize, images: usize) -> Result<Vec<DenseBlocked>, PlanError> {
-        let stage = &self.stages[number];
-        let outputs = stage.output.len();
         let activation = self.following(number);
-        let windows = self.row_windows(stage, images, stage.input.len(), outputs, VECTOR)?;
-        let blocked = windows.into_iter().map(|(part, _)| DenseBlocked {
-            images: part.images,
-            inputs: part.inputs,
-            outputs: part.outputs,
-            first_row: part.first_row,
-            rows: part.rows,
-            activated: activation.is_some(),
-            activation: activation.unwrap_or(ActivationKind::Relu),
-            accumulate: false,
+        let windows = self.row_windows(&self.graph.nodes[number], images, VECTOR)?;
+        let blocked = windows.into_iter().map(|(Dense { images, inputs, outputs, first_row, rows, .. }, _)| {
+            DenseBlocked {
+                images,
+                inputs,
+                outputs,
+                first_row,
+                rows,
+                activated: activation.is_some(),
+                activation: activation.map_or(ActivationKind::Relu, |(_, kind)| kind),
+                accumulate: false,
+            }
         });
         Ok(blocked.collect())
     }
 
-    /// A pool and the activation before it, behind a blocked convolution, where nothing else takes what goes into
+    /// A pool and the activation before it, after a blocked convolution, where nothing else takes what goes into
     /// either.
-    pub(super) fn pool_blocked(&self, number: usize, images: usize) -> Option<ActivatedPool> {
-        let stage = self.stages.get(number)?;
+    fn pool_blocked(&self, number: usize, images: usize) -> Option<(usize, ActivatedPool)> {
+        let node = self.graph.nodes.get(number)?;
         let conv = number.checked_sub(2)?;
         self.conv_blocked(conv, images)?;
-        let before = &self.stages[number - 1];
-        let LayerKind::Activation(activation) = before.kind else { return None };
+        let before = &self.graph.nodes[number - 1];
+        let Op::Activation(activation) = before.op else { return None };
         let alone = |value| self.consumers(value) == 1;
-        let pools = matches!(stage.kind, LayerKind::Pool2d { .. }) && stage.inputs[..] == [number];
-        (pools && alone(number) && before.inputs[..] == [conv + 1] && alone(conv + 1))
-            .then(|| ActivatedPool::of_parts(&pool2d(stage.input, stage.kind, images), activation))?
+        let pools = matches!(node.op, Op::Pool2d { .. }) && node.inputs[..] == [before.output()];
+        let activates = before.inputs[..] == [self.graph.nodes[conv].output()];
+        if !(pools && activates && alone(before.output()) && alone(before.inputs[0])) {
+            return None;
+        }
+        Some((number - 1, ActivatedPool::of_parts(&self.pool(node, images), activation)?))
     }
 
     /// Most values of an image that a blocked layer handles at once.
     pub(super) fn largest_blocked(&self) -> usize {
-        let convs = (0..self.stages.len()).filter_map(|number| self.conv_blocked(number, 1));
+        let forward = self.graph.forward_nodes.unwrap_or(self.graph.nodes.len());
+        let convs = (0..forward).filter_map(|number| self.conv_blocked(number, 1));
         convs.map(|conv| conv.largest()).max().unwrap_or(0)
     }
 }

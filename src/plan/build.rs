@@ -1,21 +1,23 @@
 //! Network + loss + optimizer + batch size -> [`Plan`].
 //!
-//! A batch that would bind more than the device allows is cut into pieces of whole pairs: each
-//! piece runs through the subnet with activations of its own, the distances come together in one
-//! buffer for the head, and the pieces' gradients add up. Large dense weights and the optimizer are
-//! cut by rows.
+//! The network's graph ends with the loss and is differentiated; its nodes are lowered to steps, one phase after the
+//! other: training, embedding, scoring. A batch that would bind more than the device allows is cut into micro-batches
+//! of whole entries, whose gradients add up; large dense weights and the optimizer are cut by rows.
 
-use super::subnet::Stage;
+use super::lower::Lowering;
 use super::{
-    BatchLayout, Buffer, Capacity, HISTORY, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role,
-    Tensor, lists, liveness,
+    Buffer, Capacity, HISTORY, Mode, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor, lists,
+    liveness,
 };
-use crate::data::Shape;
+use crate::graph::{Batch, Dim, Graph, ValueId};
+use crate::loss::Inputs;
 use crate::model::Network;
 use crate::ops::gather::words;
+use crate::ops::rows::Rows;
 use crate::ops::standardize::STATISTICS;
 use crate::ops::warp::MATRIX;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
+use crate::tensor::Shape;
 
 /// Pairs scored in one step, at most.
 const SCORE_BATCH: usize = 1024;
@@ -28,18 +30,16 @@ pub(super) struct Builder<'a> {
     /// Where each parameter stands in the buffers of parameters, gradients and moments, or in the
     /// buffer of state.
     pub(super) offsets: Vec<usize>,
-    /// Stretches of the buffer of parameters, in order: each one's end, and the coefficient that the optimizer
+    /// Parameter groups in the buffer of parameters, in order: each one's end, and the coefficient that the optimizer
     /// treats it with.
-    pub(super) stretches: Vec<(usize, f64)>,
+    pub(super) groups: Vec<(usize, f64)>,
     /// Lengths of short-lived tensors; their buffer numbers start behind [`TEMPORARY`].
     pub(super) temporaries: Vec<usize>,
-    pub(super) stages: Vec<Stage>,
 }
 
 /// First number of the buffers that stand for short-lived tensors until they share memory.
 const TEMPORARY: usize = 1 << 20;
 
-#[derive(Clone, Copy)]
 pub(super) struct Fixed {
     /// Entries of the batches, and what is known of them.
     pub(super) train_index: View,
@@ -51,15 +51,17 @@ pub(super) struct Fixed {
     pub(super) embed_index: View,
     pub(super) score_index: View,
     pub(super) parameters: BufferId,
-    pub(super) gradients: BufferId,
-    /// What the optimizer keeps, in the order of [`OptimizerOptions::kept`]; where that is less, the last one
-    /// stands again.
-    pub(super) kept: [BufferId; 2],
+    /// Of training only, as the moments.
+    pub(super) gradients: Option<BufferId>,
+    /// What the optimizer keeps, in the order of [`super::OptimizerOptions::kept`].
+    pub(super) moments: Vec<BufferId>,
     pub(super) state: BufferId,
     pub(super) history: View,
     pub(super) embeddings: View,
     pub(super) distances: View,
     pub(super) similarities: View,
+    /// The data set: view, first image, images.
+    pub(super) windows: Vec<(View, usize, usize)>,
 }
 
 /// Builds the plan that `options` ask for.
@@ -73,9 +75,8 @@ pub fn build(network: &Network, options: &PlanOptions) -> Result<Plan, PlanError
         tensors: Vec::new(),
         parameters: Vec::new(),
         offsets: Vec::new(),
-        stretches: Vec::new(),
+        groups: Vec::new(),
         temporaries: Vec::new(),
-        stages: Vec::new(),
     };
     builder.plan(network)
 }
@@ -97,65 +98,42 @@ pub fn build_first(
 impl Builder<'_> {
     fn plan(&mut self, network: &Network) -> Result<Plan, PlanError> {
         let options = self.options;
-        if options.batch_size == 0 {
-            return Err(PlanError::Batch { pairs: 0, why: "there is nothing to train on" });
-        }
-        if network.comparison.has_head() && options.batch_size < 2 {
-            let why = "the head's norm over the batch needs at least 2";
-            return Err(PlanError::Batch { pairs: options.batch_size, why });
-        }
-        if options.batch == BatchLayout::Pairs {
-            options.loss.check(network.comparison, options.batch_size)?;
-        }
-        let output = self.add_stages(network)?;
-        let features = output.len();
-        self.add_comparison(network, features);
-        let windows = self.data_buffers(network.input);
+        let graph = self.training_graph(network)?;
+        self.parameters = graph.parameters.clone();
+        let features = network.features();
         // A table larger than a binding is filled several times.
         let rows = (options.max_binding / (4 * features)).max(2);
         let capacity = Capacity { embeddings: options.capacity.embeddings.min(rows), ..options.capacity };
-        let fixed = self.fixed_buffers(features, capacity);
+        let fixed = self.fixed_buffers(network.input, features, capacity);
 
-        let largest = self.stages.iter().map(|s| s.input.len().max(s.output.len())).max().unwrap_or(1);
-        let largest = match options.kind {
-            PlanKind::Unfused | PlanKind::Fused => largest,
-            PlanKind::Blocked => largest.max(self.largest_blocked()),
-        };
+        let largest = self.largest_row(&graph, &fixed);
         let (images, branches) = (options.max_binding / (4 * largest), options.batch.branches());
-        let unit = if options.batch == BatchLayout::Pairs { options.loss.unit() } else { 1 };
-        if images < branches * unit {
-            let needed = branches * unit * 4 * largest;
-            return Err(self.too_large("the activations of an image, a pair or an episode", needed));
+        let unit = options.loss.unit() * branches;
+        if images < unit {
+            let what = "the activations of an image, a pair or an episode";
+            return Err(self.too_large(what, unit * 4 * largest));
         }
-        let piece = options.batch_size.min(images / branches / unit * unit);
+        let entries = options.batch_size.min(images / unit * options.loss.unit());
         let embed_batch = (branches * options.batch_size).min(images);
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
-        let [mut train, mut embed] = match options.kind {
-            PlanKind::Unfused | PlanKind::Blocked if options.batch == BatchLayout::Labelled => [
-                self.classify_steps(network, &windows, &fixed, piece, features)?,
-                self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
-            ],
-            PlanKind::Unfused | PlanKind::Blocked => [
-                self.train_steps(network, &windows, &fixed, piece, features)?,
-                self.embed_steps(network, &windows, &fixed, embed_batch, features)?,
-            ],
-            PlanKind::Fused => {
-                let [train, embed] = self.fused_steps(network, &windows, &fixed, embed_batch)?;
-                match options.layout {
-                    Layout::Plain => [train, embed],
-                    // Embeddings are stored and scored in the layout of the batch, which the trunk does not know.
-                    Layout::Interleaved => {
-                        [train, self.embed_steps(network, &windows, &fixed, embed_batch, features)?]
-                    }
-                }
-            }
+        let fused = options.kind == PlanKind::Fused;
+        let mut train = match options.mode {
+            Mode::Inference => Vec::new(),
+            Mode::Training if fused => self.fused_training(network, &graph, &fixed)?,
+            Mode::Training => self.training(network, &graph, &fixed, entries)?,
         };
-        let mut score = match options.batch {
-            BatchLayout::Pairs => self.score_steps(network, &fixed, score_batch, features),
+        // Embeddings are stored and scored in the layout of the batch, which the trunk does not know.
+        let mut embed = if fused && options.layout == Layout::Plain {
+            self.fused_embedding(network, &fixed, embed_batch)?
+        } else {
+            self.embedding(network, &fixed, embed_batch)?
+        };
+        let mut score = match network.distance {
+            Some(distance) => self.scoring(network, &fixed, distance, score_batch)?,
             // Embeddings are logits, and the host reads those.
-            BatchLayout::Labelled => Vec::new(),
+            None => Vec::new(),
         };
         self.share_memory([&mut train, &mut embed, &mut score]);
         self.check(&[&train, &embed, &score])?;
@@ -165,7 +143,7 @@ impl Builder<'_> {
             input: network.input,
             features,
             comparison: network.comparison,
-            has_head: network.comparison.gives_similarity(),
+            has_head: network.comparison.is_some_and(|comparison| comparison.gives_similarity()),
             parameters: std::mem::take(&mut self.parameters),
             buffers: std::mem::take(&mut self.buffers),
             tensors: std::mem::take(&mut self.tensors),
@@ -175,6 +153,119 @@ impl Builder<'_> {
             embed_batch,
             score_batch,
         })
+    }
+
+    /// The network's graph, in training with the loss and the backward pass.
+    fn training_graph(&self, network: &Network) -> Result<Graph, PlanError> {
+        let PlanOptions { batch, batch_size, loss, .. } = *self.options;
+        let mut graph = network.graph.clone();
+        if self.options.mode == Mode::Inference {
+            return Ok(graph);
+        }
+        if batch_size == 0 {
+            return Err(PlanError::Batch { entries: 0, why: "there is nothing to train on" });
+        }
+        if loss.batch() != batch {
+            let why = format!("{} takes batches of another kind", loss.name());
+            return Err(PlanError::Loss { why });
+        }
+        if network.comparison.is_some_and(|comparison| comparison.has_head()) && batch_size < 2 {
+            let why = "the head's norm over the batch needs at least 2";
+            return Err(PlanError::Batch { entries: batch_size, why });
+        }
+        loss.check(network.comparison, batch_size).map_err(|why| PlanError::Loss { why })?;
+        let &Network { embedding, distance, similarity, .. } = network;
+        loss.build(&mut graph, Inputs { embedding, distance, similarity });
+        // What the loss does not use has no backward pass.
+        let ends: Vec<ValueId> =
+            graph.nodes.iter().filter(|node| node.op.ends()).map(|node| node.output()).collect();
+        if ends.len() != 1 {
+            return Err(PlanError::Loss { why: format!("{} must end in one value", loss.name()) });
+        }
+        graph.differentiate()?;
+        Ok(graph)
+    }
+
+    /// Most values of an image that a launch handles.
+    fn largest_row(&mut self, graph: &Graph, fixed: &Fixed) -> usize {
+        let batch = Batch { images: 1, entries: 1 };
+        let rows = graph.nodes.iter().filter(|node| node.op.by_rows());
+        let values = rows.flat_map(|node| node.inputs.first().copied().into_iter().chain(node.outputs[0]));
+        let of_images = values.filter(|&value| graph.shape(value).first() == Some(&Dim::Images));
+        let largest = of_images.map(|value| graph.len(value, batch)).max().unwrap_or(1);
+        if self.options.kind != PlanKind::Blocked {
+            return largest;
+        }
+        let nodes: Vec<usize> = (0..graph.nodes.len()).collect();
+        let mode = self.options.mode;
+        let lowering = Lowering::new(self, graph, fixed, (vec![1], 1), mode, &nodes);
+        largest.max(lowering.largest_blocked())
+    }
+
+    /// A training step, cut into micro-batches of so many entries.
+    fn training(
+        &mut self,
+        network: &Network,
+        graph: &Graph,
+        fixed: &Fixed,
+        entries: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let (total, branches) = (self.options.batch_size, self.options.batch.branches());
+        let pieces: Vec<usize> = (0..total).step_by(entries).map(|first| entries.min(total - first)).collect();
+        let ends: Vec<ValueId> = graph
+            .nodes
+            .iter()
+            .filter(|node| node.op.ends())
+            .map(|node| node.output())
+            .chain(graph.gradients.iter().copied().flatten())
+            .collect();
+        let nodes = graph.between(&[], &ends);
+        let optimizer = self.optimizer(fixed);
+        let mut lowering = Lowering::new(self, graph, fixed, (pieces, branches), Mode::Training, &nodes);
+        let list = (fixed.train_index, fixed.train_matrices);
+        lowering.gather(network.images, list);
+        lowering.nodes(&nodes)?;
+        let mut steps = lowering.steps;
+        steps.add(self.options.optimizer.name(), optimizer);
+        Ok(steps.0)
+    }
+
+    fn embedding(&mut self, network: &Network, fixed: &Fixed, images: usize) -> Result<Vec<Step>, PlanError> {
+        let nodes = network.graph.between(&[], &[network.embedding]);
+        let mut lowering =
+            Lowering::new(self, &network.graph, fixed, (vec![images], 1), Mode::Inference, &nodes);
+        lowering.gather(network.images, (fixed.embed_index, None));
+        lowering.nodes(&nodes)?;
+        let embedding = lowering.rows(network.embedding);
+        let rows = Rows { rows: images as u32, features: network.features() as u32, branches: 1 };
+        let mut steps = lowering.steps;
+        steps.add("embedding", vec![rows.store(embedding[0], fixed.embeddings)]);
+        Ok(steps.0)
+    }
+
+    /// Scores of pairs of embeddings.
+    fn scoring(
+        &mut self,
+        network: &Network,
+        fixed: &Fixed,
+        distance: ValueId,
+        pairs: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let outputs: Vec<ValueId> = std::iter::once(distance).chain(network.similarity).collect();
+        let nodes = network.graph.between(&[network.embedding], &outputs);
+        let mut lowering =
+            Lowering::new(self, &network.graph, fixed, (vec![pairs], 2), Mode::Inference, &nodes);
+        let embedding = lowering.output_rows(network.embedding);
+        let rows = Rows { rows: 2 * pairs as u32, features: network.features() as u32, branches: 2 };
+        let load = rows.load(fixed.embeddings, fixed.score_index, embedding[0]);
+        lowering.steps.add("embedding", vec![load]);
+        lowering.nodes(&nodes)?;
+        let scalar = Rows { rows: pairs as u32, features: 1, branches: 1 };
+        for (value, to) in outputs.into_iter().zip([fixed.distances, fixed.similarities]) {
+            let from = lowering.whole(value);
+            lowering.steps.add("score", vec![scalar.store(from, to)]);
+        }
+        Ok(lowering.steps.0)
     }
 
     pub(super) fn too_large(&self, what: &str, needed: usize) -> PlanError {
@@ -210,13 +301,16 @@ impl Builder<'_> {
             .collect()
     }
 
-    fn fixed_buffers(&mut self, features: usize, capacity: Capacity) -> Fixed {
+    fn fixed_buffers(&mut self, input: Shape, features: usize, capacity: Capacity) -> Fixed {
+        let windows = self.data_buffers(input);
+        let training = self.options.mode == Mode::Training;
+        let capacity = Capacity { pairs: if training { capacity.pairs } else { 0 }, ..capacity };
         let branches = self.options.batch.branches();
         let [index, labels, matrices] = lists(self.options.batch);
         let train_index = self.lone(index, Role::List, &[capacity.pairs, branches]);
         let train_labels = self.lone(labels, Role::List, &[capacity.pairs]);
         let shape = [capacity.pairs, branches, MATRIX];
-        let train_matrices = self.options.augment.then(|| self.lone(matrices, Role::List, &shape));
+        let train_matrices = (training && self.options.augment).then(|| self.lone(matrices, Role::List, &shape));
         let shape = [capacity.images, STATISTICS];
         let statistics =
             self.options.standardize.then(|| self.lone(Plan::STATISTICS, Role::Statistics, &shape));
@@ -236,16 +330,16 @@ impl Builder<'_> {
             *end += parameter.len().next_multiple_of(ALIGN);
             if parameter.trainable {
                 let coefficient = optimizer.coefficient(parameter.family());
-                match self.stretches.last_mut() {
+                match self.groups.last_mut() {
                     Some((last, of_last)) if *of_last == coefficient => *last = *end,
-                    _ => self.stretches.push((*end, coefficient)),
+                    _ => self.groups.push((*end, coefficient)),
                 }
             }
         }
         let parameters = self.buffer("parameters", Role::Parameters, ends[0]);
-        let gradients = self.buffer("gradients", Role::Gradients, ends[0]);
-        let kept: Vec<(&str, BufferId)> = optimizer
-            .kept()
+        let gradients = training.then(|| self.buffer("gradients", Role::Gradients, ends[0]));
+        let kept = if training { optimizer.kept() } else { &[] };
+        let kept: Vec<(&str, BufferId)> = kept
             .iter()
             .map(|(ending, name)| (*ending, self.buffer(name, Role::Optimizer, ends[0])))
             .collect();
@@ -260,7 +354,7 @@ impl Builder<'_> {
             };
             if parameter.trainable {
                 tensor("", parameters);
-                tensor(".gradient", gradients);
+                gradients.iter().for_each(|&buffer| tensor(".gradient", buffer));
                 kept.iter().for_each(|(ending, buffer)| tensor(&format!(".{ending}"), *buffer));
             } else {
                 tensor("", state);
@@ -275,12 +369,13 @@ impl Builder<'_> {
             score_index,
             parameters,
             gradients,
-            kept: [kept[0].1, kept[kept.len() - 1].1],
+            moments: kept.iter().map(|(_, buffer)| *buffer).collect(),
             state,
-            history: self.lone("history", Role::Results, &[HISTORY, 2]),
+            history: self.lone("history", Role::Results, &[if training { HISTORY } else { 1 }, 2]),
             embeddings: self.lone("embeddings", Role::Results, &[capacity.embeddings, features]),
             distances: self.lone("distances", Role::Results, &[capacity.scores]),
             similarities: self.lone("similarities", Role::Results, &[capacity.scores]),
+            windows,
         }
     }
 
@@ -291,7 +386,7 @@ impl Builder<'_> {
         View { buffer: BufferId(TEMPORARY + self.temporaries.len() - 1), offset: 0, len, layout }
     }
 
-    /// An activation of the subnet.
+    /// An activation of the backbone.
     pub(super) fn activation(&mut self, images: usize, values: usize) -> View {
         self.temporary(self.options.layout, images, values)
     }
@@ -300,9 +395,9 @@ impl Builder<'_> {
         View::plain(buffer, self.offsets[position], self.parameters[position].len())
     }
 
-    pub(super) fn named(&self, name: &str, buffer: BufferId) -> View {
-        let position = self.parameters.iter().position(|p| p.name == name);
-        self.parameter(position.unwrap_or_else(|| panic!("the plan has no parameter {name}")), buffer)
+    pub(super) fn named(&self, name: &str, buffer: BufferId) -> Option<View> {
+        let position = self.parameters.iter().position(|p| p.name == name)?;
+        Some(self.parameter(position, buffer))
     }
 
     /// Puts all short-lived tensors into shared buffers and rewrites the steps accordingly.

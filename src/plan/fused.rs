@@ -1,49 +1,38 @@
 //! The fused plan: a training step in four launches, an image to a workgroup.
 //!
 //! `trunk.forward`, `objective`, `trunk.backward`, `trunk.update`. Between them the batch must come together:
-//! for the loss, and for the sums over the images. What one launch leaves to the next stays on the device.
+//! for the loss, and for the sums over the images. What one launch leaves to the next stays on the device. Both are
+//! patterns in a graph: what they do not compute they refuse.
 
 use super::build::{Builder, Fixed, Steps};
-use super::phases::{NORM_EPS, NORM_MOMENTUM, SQUARED_FLOOR};
-use super::subnet::Stage;
-use super::{BatchLayout, OptimizerOptions, PairLoss, PlanError};
-use crate::model::{Comparison, LayerKind, Network};
+use super::{OptimizerOptions, PlanError, SQUARED_FLOOR};
+use crate::graph::{Graph, Op, ValueId};
+use crate::loss::{BatchLayout, Comparison, NORM_EPS, PairDistance};
+use crate::model::Network;
+use crate::ops::contrastive::Convention;
+use crate::ops::distance::DistanceKind;
 use crate::ops::objective::{HeadViews, Objective};
 use crate::ops::rows::Rows;
 use crate::ops::trunk::{BackwardViews, Trunk, UpdateViews};
 use crate::ops::{BufferId, Layout, Step, View};
 
 impl Builder<'_> {
-    /// The steps of training and of embedding.
-    pub(super) fn fused_steps(
+    pub(super) fn fused_training(
         &mut self,
         network: &Network,
-        windows: &[(View, usize, usize)],
+        graph: &Graph,
         fixed: &Fixed,
-        embed_batch: usize,
-    ) -> Result<[Vec<Step>; 2], PlanError> {
+    ) -> Result<Vec<Step>, PlanError> {
         let pairs = self.options.batch_size;
         if self.options.augment {
-            let why = "its kernels read images as they are stored".into();
-            return Err(PlanError::Unfusable { what: "augmentation".into(), why });
-        }
-        if self.options.standardize {
-            let why = "its kernels read images as they are stored".into();
-            return Err(PlanError::Unfusable { what: "standardization".into(), why });
+            return Err(unfusable("augmentation", "its kernels read images as they are stored"));
         }
         if self.options.batch != BatchLayout::Pairs {
-            let why = "its loss is that of pairs".into();
-            return Err(PlanError::Unfusable { what: network.name.clone(), why });
+            return Err(unfusable(&network.name, "its loss is that of pairs"));
         }
-        let trunk = self.trunk(network)?;
-        let [(data, ..)] = windows else {
-            let why = format!("it takes {} bindings, not one", windows.len());
-            return Err(PlanError::Unfusable { what: "the data set".into(), why });
-        };
+        let (trunk, data) = self.trunk(network, fixed)?;
         let layout = trunk.parts();
-        let whole = |buffer: BufferId, len| View::plain(buffer, 0, len);
-        let parameters = whole(fixed.parameters, layout.parameters);
-
+        let parameters = View::plain(fixed.parameters, 0, layout.parameters);
         let images = 2 * pairs;
         let mut temporary = |rows, values| self.temporary(Layout::Plain, rows, values);
         let saved = temporary(images, layout.saved);
@@ -51,11 +40,11 @@ impl Builder<'_> {
         let compared = temporary(2, pairs);
         let parts = temporary(images, layout.parts);
         let mut train = Steps::default();
-        let forward = trunk.forward(*data, fixed.train_index, parameters, saved, embedding);
+        let forward = trunk.forward(data, fixed.train_index, parameters, saved, embedding);
         train.add("trunk", vec![forward]);
-        train.add("objective", vec![self.objective(network, fixed, embedding, compared)?]);
+        train.add("objective", vec![self.objective(network, graph, fixed, embedding, compared)?]);
         let inputs = BackwardViews {
-            data: *data,
+            data,
             index: fixed.train_index,
             parameters,
             kept: saved,
@@ -63,40 +52,56 @@ impl Builder<'_> {
             compared,
         };
         train.add("trunk", vec![trunk.backward(&inputs, parts)]);
-        let all = |buffer: BufferId| whole(buffer, self.buffers[buffer.0].len);
+        let all = |buffer: BufferId| View::plain(buffer, 0, self.buffers[buffer.0].len);
         let views = UpdateViews {
             parameter: all(fixed.parameters),
-            first_moment: all(fixed.kept[0]),
-            second_moment: all(fixed.kept[1]),
+            first_moment: all(fixed.moments[0]),
+            second_moment: all(fixed.moments[1]),
         };
-        train.add("adam", vec![trunk.update(saved, parts, all(fixed.gradients), &views)]);
-
-        let mut embed = Steps::default();
-        let trunk = Trunk { images: embed_batch as u32, branches: 1, ..trunk };
-        let saved = self.temporary(Layout::Plain, embed_batch, layout.saved);
-        let embedding = self.temporary(Layout::Plain, embed_batch, trunk.features as usize);
-        let forward = trunk.forward(*data, fixed.embed_index, parameters, saved, embedding);
-        embed.add("trunk", vec![forward]);
-        let rows = Rows { rows: trunk.images, features: trunk.features, branches: 1 };
-        embed.add("embedding", vec![rows.store(embedding, fixed.embeddings)]);
-        Ok([train.0, embed.0])
+        let gradients = fixed.gradients.map_or(parameters, all);
+        train.add("adam", vec![trunk.update(saved, parts, gradients, &views)]);
+        Ok(train.0)
     }
 
+    pub(super) fn fused_embedding(
+        &mut self,
+        network: &Network,
+        fixed: &Fixed,
+        embed_batch: usize,
+    ) -> Result<Vec<Step>, PlanError> {
+        let (trunk, data) = self.trunk(network, fixed)?;
+        let layout = trunk.parts();
+        let trunk = Trunk { images: embed_batch as u32, branches: 1, ..trunk };
+        let parameters = View::plain(fixed.parameters, 0, layout.parameters);
+        let saved = self.temporary(Layout::Plain, embed_batch, layout.saved);
+        let embedding = self.temporary(Layout::Plain, embed_batch, trunk.features as usize);
+        let mut embed = Steps::default();
+        embed.add("trunk", vec![trunk.forward(data, fixed.embed_index, parameters, saved, embedding)]);
+        let rows = Rows { rows: trunk.images, features: trunk.features, branches: 1 };
+        embed.add("embedding", vec![rows.store(embedding, fixed.embeddings)]);
+        Ok(embed.0)
+    }
+
+    /// The distance, head and contrastive loss of a graph.
     fn objective(
         &self,
         network: &Network,
+        graph: &Graph,
         fixed: &Fixed,
         embedded: View,
         compared: View,
     ) -> Result<Step, PlanError> {
-        let (Comparison::Distance { kind: distance, head }, PairLoss::Contrastive { convention, margin }) =
-            (network.comparison, self.options.loss)
-        else {
-            return Err(PlanError::Unfusable {
-                what: "the loss".into(),
-                why: "it has the contrastive loss of a distance".into(),
-            });
+        let refused = || unfusable("the loss", "it has the contrastive loss of a Euclidean or an L1 distance");
+        let loss = graph.nodes.iter().find(|node| node.op.ends()).map(|node| (node.op, node.inputs[0]));
+        let Some((Op::Contrastive { convention, margin }, of)) = loss else { return Err(refused()) };
+        let distance = distance(network).ok_or_else(refused)?;
+        let wanted = match convention {
+            Convention::Similarity => network.similarity,
+            Convention::Distance => network.distance,
         };
+        if wanted != Some(of) {
+            return Err(refused());
+        }
         let objective = Objective {
             pairs: self.options.batch_size as u32,
             features: (embedded.len / self.options.batch_size / 2) as u32,
@@ -105,92 +110,92 @@ impl Builder<'_> {
             margin,
             convention,
             eps: NORM_EPS,
-            momentum: NORM_MOMENTUM,
+            momentum: 0.1,
         };
-        if !head {
+        if convention == Convention::Distance {
             return Ok(objective.without_head(embedded, fixed.train_labels, fixed.history, compared));
         }
         let scalars = |first: &str, count, buffer| {
-            View::plain(buffer, self.named(first, buffer).offset, Objective::scalars_len(count))
+            let view = self.named(first, buffer).ok_or_else(refused)?;
+            Ok(View::plain(buffer, view.offset, Objective::scalars_len(count)))
         };
         let views = HeadViews {
-            head: scalars("head.norm.weight", 4, fixed.parameters),
-            dhead: scalars("head.norm.weight", 4, fixed.gradients),
-            running: scalars("head.norm.running_mean", 2, fixed.state),
+            head: scalars("head.norm.weight", 4, fixed.parameters)?,
+            dhead: scalars("head.norm.weight", 4, fixed.gradients.unwrap_or(fixed.parameters))?,
+            running: scalars("head.norm.running_mean", 2, fixed.state)?,
         };
         Ok(objective.with_head(embedded, fixed.train_labels, &views, fixed.history, compared))
     }
 
-    /// The network as a trunk, if it is one.
-    fn trunk(&self, network: &Network) -> Result<Trunk, PlanError> {
-        use LayerKind::{Activation, Conv2d, Dense, Pool2d};
-        let unfusable = |what: &str, why: String| PlanError::Unfusable { what: what.into(), why };
-        if network.layers.iter().any(|layer| !layer.inputs.is_empty()) {
-            return Err(unfusable(&network.name, "its layers do not stand one behind the other".into()));
+    /// The backbone as a trunk, if it is one, and the data set that it reads.
+    fn trunk(&self, network: &Network, fixed: &Fixed) -> Result<(Trunk, View), PlanError> {
+        if self.options.standardize {
+            return Err(unfusable("standardization", "its kernels read images as they are stored"));
         }
-        let kinds: Vec<LayerKind> = network.layers.iter().map(|layer| layer.kind).collect();
+        let [(data, ..)] = fixed.windows[..] else {
+            let why = format!("it takes {} bindings, not one", fixed.windows.len());
+            return Err(unfusable("the data set", &why));
+        };
+        let graph = &network.graph;
+        let backbone = graph.between(&[], &[network.embedding]);
+        let nodes: Vec<_> = backbone.iter().map(|&number| &graph.nodes[number]).collect();
+        let before = std::iter::once(network.images).chain(nodes.iter().map(|node| node.output()));
+        if nodes.iter().zip(before).any(|(node, before)| node.inputs[0] != before) {
+            return Err(unfusable(&network.name, "its layers do not stand one after the other"));
+        }
+        let ops: Vec<Op> = nodes.iter().map(|node| node.op).collect();
         let [
-            Conv2d {
-                out_channels: filters1,
-                kernel: kernel1,
-                stride: 1,
-                padding: padding1,
-                groups: 1,
-                bias: true,
-            },
-            Activation(activation),
-            Pool2d { kind: pool, size: 2, stride: 2, padding: 0 },
-            Conv2d {
-                out_channels: filters2,
-                kernel: kernel2,
-                stride: 1,
-                padding: padding2,
-                groups: 1,
-                bias: true,
-            },
-            Activation(activation2),
-            Pool2d { kind: pool2, size: 2, stride: 2, padding: 0 },
-            Dense { outputs: hidden },
-            Activation(activation3),
-            Dense { outputs: features },
-            Activation(activation4),
-        ] = kinds[..]
+            Op::Conv2d { stride: 1, groups: 1, .. },
+            Op::Activation(activation),
+            Op::Pool2d { kind: pool, size: 2, stride: 2, padding: 0 },
+            Op::Conv2d { stride: 1, groups: 1, .. },
+            Op::Activation(activation2),
+            Op::Pool2d { kind: pool2, size: 2, stride: 2, padding: 0 },
+            Op::Dense,
+            Op::Activation(activation3),
+            Op::Dense,
+            Op::Activation(activation4),
+        ] = ops[..]
         else {
             let why = "its layers are not twice convolution of stride 1, activation and pool of 2x2, then \
                        twice dense and activation";
-            return Err(unfusable(&network.name, why.into()));
+            return Err(unfusable(&network.name, why));
         };
-        let [side1, side2] = [(kernel1, padding1), (kernel2, padding2)].map(|(kernel, padding)| {
-            (kernel[0] == kernel[1] && padding[0] == padding[1]).then_some((kernel[0], padding[0]))
-        });
-        let (Some((kernel1, padding1)), Some((kernel2, padding2))) = (side1, side2) else {
-            return Err(unfusable(&network.name, "its kernels are not square".into()));
-        };
+        let [conv1, conv2] = [0, 3].map(|number| super::layers::conv2d(graph, nodes[number], 1));
+        for conv in [conv1, conv2] {
+            if conv.kernel_height != conv.kernel_width || conv.padding_height != conv.padding_width {
+                return Err(unfusable(&network.name, "its kernels are not square"));
+            }
+            if !conv.biased {
+                return Err(unfusable(&network.name, "its convolutions have no bias"));
+            }
+        }
         if pool2 != pool || [activation2, activation3, activation4] != [activation; 3] {
-            let why = "its activations, or its pools, are not all of one kind";
-            return Err(unfusable(&network.name, why.into()));
+            return Err(unfusable(&network.name, "its activations, or its pools, are not all of one kind"));
         }
         let adam = match self.options.optimizer {
             OptimizerOptions::Adam(adam) if adam.weight_decay == 0.0 => adam,
-            _ => return Err(unfusable("the optimizer", "it has Adam without weight decay".into())),
+            _ => return Err(unfusable("the optimizer", "it has Adam without weight decay")),
         };
-        let Comparison::Distance { kind: distance, head } = network.comparison else {
-            return Err(unfusable("the comparison", "it compares by a distance".into()));
+        let Some(distance) = distance(network) else {
+            return Err(unfusable("the comparison", "it compares by a Euclidean or an L1 distance"));
         };
+        let [hidden, features] = [6, 8].map(|number| super::layers::size(graph.shape(nodes[number].output()), 1));
+        let head = network.comparison.is_some_and(Comparison::has_head);
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
             branches: 2,
             channels: network.input.channels as u32,
             height: network.input.height as u32,
             width: network.input.width as u32,
-            filters1: filters1 as u32,
-            kernel1: kernel1 as u32,
-            padding1: padding1 as u32,
+            filters1: conv1.out_channels,
+            kernel1: conv1.kernel_width,
+            padding1: conv1.padding_width,
             group1: 0,
             splits1: 0,
-            filters2: filters2 as u32,
-            kernel2: kernel2 as u32,
-            padding2: padding2 as u32,
+            filters2: conv2.out_channels,
+            kernel2: conv2.kernel_width,
+            padding2: conv2.padding_width,
             group2: 0,
             splits2: 0,
             hidden: hidden as u32,
@@ -206,18 +211,31 @@ impl Builder<'_> {
             rest2: (1.0 - adam.beta2) as f32,
             eps: adam.eps,
         };
-        let fitted =
-            trunk.fitted().map_err(|(part, why)| unfusable(&network.layers[[0, 3, 6, 8][part]].name, why))?;
-        debug_assert!(self.stands_as(&fitted));
-        Ok(fitted)
+        let fitted = trunk.fitted().map_err(|(part, why)| unfusable(&nodes[[0, 3, 6, 8][part]].name, &why))?;
+        let weights: Vec<ValueId> = nodes.iter().flat_map(|node| node.inputs[1..].to_vec()).collect();
+        debug_assert!(self.stands_as(graph, &weights, &fitted));
+        Ok((fitted, data))
     }
 
     /// Whether the plan's parameters stand where the trunk expects them.
-    fn stands_as(&self, trunk: &Trunk) -> bool {
+    fn stands_as(&self, graph: &Graph, weights: &[ValueId], trunk: &Trunk) -> bool {
         let parts = trunk.parts();
         let convs = parts.convs.iter().flat_map(|part| [part.weight, part.bias]);
         let denses = parts.denses.iter().flat_map(|part| [part.weight, part.bias]);
-        let stages = self.stages.iter().flat_map(|stage: &Stage| &stage.parameters);
-        convs.chain(denses).eq(stages.map(|&parameter| self.offsets[parameter]))
+        let numbers = weights.iter().filter_map(|value| graph.values[value.0].parameter);
+        convs.chain(denses).eq(numbers.map(|number| self.offsets[number]))
     }
+}
+
+/// The distance that a network compares by, where a kernel of its own computes it.
+fn distance(network: &Network) -> Option<DistanceKind> {
+    match network.comparison? {
+        Comparison::Distance { kind, .. } if kind == PairDistance::EUCLIDEAN => Some(DistanceKind::Euclidean),
+        Comparison::Distance { kind, .. } if kind == PairDistance::L1 => Some(DistanceKind::L1),
+        _ => None,
+    }
+}
+
+fn unfusable(what: &str, why: &str) -> PlanError {
+    PlanError::Unfusable { what: what.into(), why: why.into() }
 }
