@@ -19,16 +19,21 @@ mod dense;
 mod dense_blocked;
 mod distance;
 mod dropout;
+mod elementwise;
 mod episode;
 mod executor;
 mod gather;
 mod head;
+mod mask;
+mod matmul;
 mod memory;
 mod objective;
 mod pool2d;
 mod products;
 mod real;
+mod record;
 mod reduce;
+mod reduction;
 mod rows;
 mod scale;
 mod schedule;
@@ -93,11 +98,16 @@ functions! {
     distance::Distance { forward, backward }
     episode::Episode { forward, backward }
     dropout::Dropout { forward, backward }
+    elementwise::Elementwise { fill, unary, binary }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
+    mask::Mask { forward }
+    matmul::Matmul { forward }
     objective::Objective { with_head, without_head }
     pool2d::Pool2d { forward, backward }
+    record::Record { forward }
     reduce::Reduce { forward }
+    reduction::AxisReduction { forward, forward_wide }
     rows::Rows { load, store }
     scale::Scale { forward, backward_input, backward_scale }
     sgd::Sgd { forward }

@@ -22,6 +22,8 @@ pub trait Real:
     /// `exp(x) - 1`
     fn exp_m1(self) -> Self;
     fn ln(self) -> Self;
+    /// `ln(1 + x)` for x from 0 to 1
+    fn ln_1p(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn is_nan(self) -> bool;
@@ -46,6 +48,9 @@ macro_rules! real {
             }
             fn ln(self) -> Self {
                 $ty::ln(self)
+            }
+            fn ln_1p(self) -> Self {
+                $ty::ln_1p(self)
             }
             fn sqrt(self) -> Self {
                 $ty::sqrt(self)

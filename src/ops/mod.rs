@@ -17,12 +17,17 @@ pub mod dense;
 pub mod dense_blocked;
 pub mod distance;
 pub mod dropout;
+pub mod elementwise;
 pub mod episode;
 pub mod gather;
 pub mod head;
+pub mod mask;
+pub mod matmul;
 pub mod objective;
 pub mod pool2d;
+pub mod record;
 pub mod reduce;
+pub mod reduction;
 pub mod rows;
 pub mod scale;
 pub mod sgd;
@@ -80,11 +85,16 @@ stems! {
     distance::Distance,
     episode::Episode,
     dropout::Dropout,
+    elementwise::Elementwise,
     gather::Gather,
     head::Head,
+    mask::Mask,
+    matmul::Matmul,
     objective::Objective,
     pool2d::Pool2d,
+    record::Record,
     reduce::Reduce,
+    reduction::AxisReduction,
     rows::Rows,
     scale::Scale,
     sgd::Sgd,

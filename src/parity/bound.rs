@@ -144,6 +144,14 @@ impl Real for Tracked {
         Tracked::leaf(value, moved + granted)
     }
 
+    /// Of `2 artanh(x / (2 + x))` by its series, as the kernel computes it.
+    fn ln_1p(self) -> Self {
+        let value = self.value.ln_1p();
+        // The slope is at most 1. An addition and a division before the series, whose first term is the largest by
+        // far, and three roundings in it.
+        Tracked::leaf(value, self.bound() + 6.0 * ULP * value)
+    }
+
     fn sqrt(self) -> Self {
         let value = self.value.sqrt();
         let (low, high) = (self.value - self.bound(), self.value + self.bound());
@@ -211,6 +219,7 @@ mod tests {
                 (1.0 / x, Tracked::of(1.0) / tracked),
                 (x.abs().sqrt(), tracked.abs().sqrt()),
                 (x.abs().ln(), tracked.abs().ln()),
+                (x.abs().ln_1p(), tracked.abs().ln_1p()),
             ] {
                 let error = (f64::from(got) - expected.to_f64()).abs();
                 assert!(x == 0.0 || error <= expected.tolerance(), "at {x}: {got} against {expected:?}");

@@ -23,13 +23,18 @@ mod dense;
 mod dense_blocked;
 mod distance;
 mod dropout;
+mod elementwise;
 mod episode;
 pub mod faults;
 mod gather;
 mod head;
+mod mask;
+mod matmul;
 mod objective;
 mod pool2d;
+mod record;
 mod reduce;
+mod reduction;
 mod rows;
 mod scale;
 mod sgd;
@@ -79,6 +84,11 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         conv2d_blocked::cases,
         dense_blocked::cases,
         activated_pool::cases,
+        elementwise::cases,
+        reduction::cases,
+        matmul::cases,
+        mask::cases,
+        record::cases,
     ]
     .iter()
     .flat_map(|cases| cases(layout))
