@@ -2,8 +2,10 @@
 //
 //   y[o, i] = sum, mean, largest, smallest, ln sum exp, or index of the largest or smallest of x[o, .., i]
 //
-// x [outer, axis, inner], y [outer, inner]
-// forward: one invocation for one result; forward_wide: a workgroup for each result, its lanes over the axis.
+//   backward: dx[o, e, i] = dy[o, i] s with s = 1, 1 / axis, 1 at the first extreme and 0 elsewhere, exp(x - y), or 0
+//
+// x, dx [outer, axis, inner]; y, result, dy [outer, inner]
+// forward, backward: one invocation for one result; forward_wide: a workgroup for each result, its lanes over the axis.
 
 override kind: u32;
 override outer: u32;
@@ -13,6 +15,7 @@ override accumulate: bool;
 
 const SUM: u32 = 0u;
 const MEAN: u32 = 1u;
+const MAX: u32 = 2u;
 const MIN: u32 = 3u;
 const LOG_SUM_EXP: u32 = 4u;
 const ARG_MAX: u32 = 5u;
@@ -20,6 +23,9 @@ const ARG_MIN: u32 = 6u;
 
 @group(1) @binding(0) var<storage, read> x: array<f32>;
 @group(1) @binding(1) var<storage, read_write> y: array<f32>;
+@group(1) @binding(2) var<storage, read> result: array<f32>;
+@group(1) @binding(3) var<storage, read> dy: array<f32>;
+@group(1) @binding(4) var<storage, read_write> dx: array<f32>;
 
 // An extreme and its place on the axis.
 struct Extreme {
@@ -140,5 +146,39 @@ fn forward_wide(
     }
     if (lane == 0u && number == n) {
         put(n, best, sum);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(
+    @builtin(workgroup_id) group_id: vec3u,
+    @builtin(num_workgroups) grid: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = invocation_number(group_id, grid, lane);
+    if (n >= outer * inner) {
+        return;
+    }
+    let start = start_of(n);
+    var first = axis;
+    if (kind == MAX || kind == MIN) {
+        first = extreme_of(start, 0u, 1u).at;
+    }
+    for (var e = 0u; e < axis; e++) {
+        let at = start + e * inner;
+        var gradient = 0.0;
+        if (kind == SUM) {
+            gradient = dy[n];
+        } else if (kind == MEAN) {
+            gradient = dy[n] / f32(axis);
+        } else if (kind == LOG_SUM_EXP) {
+            gradient = dy[n] * exp(x[at] - result[n]);
+            if (is_nan(x[at]) || is_nan(result[n])) {
+                gradient = result[n];
+            }
+        } else if (e == first) {
+            gradient = dy[n];
+        }
+        dx[at] = select(gradient, dx[at] + gradient, accumulate);
     }
 }

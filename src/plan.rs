@@ -16,11 +16,12 @@ mod pairs;
 mod primitives;
 
 use crate::graph::GraphError;
-use crate::loss::{BatchLayout, Comparison, Loss};
+use crate::loss::{Comparison, Loss};
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, View};
 use crate::tensor::Shape;
 
 pub use crate::graph::Parameter;
+pub use crate::loss::BatchLayout;
 pub use build::{build, build_first};
 pub use optimizer::{AdamOptions, OptimizerOptions, SgdOptions};
 
@@ -233,7 +234,7 @@ impl Plan {
     }
 
     /// The loss, and what it was computed from.
-    pub fn learned(&self) -> (Loss, Option<Comparison>) {
+    pub fn learnt(&self) -> (Loss, Option<Comparison>) {
         (self.options.loss, self.comparison)
     }
 

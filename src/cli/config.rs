@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::data::{self, Augmentation, Dataset, Sampling, Split, SplitBy};
+use crate::loss::{self, PairDistance};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
-use crate::ops::contrastive::Convention;
-use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
-use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, PairLoss, SgdOptions};
+use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
 use crate::train::{Decay, Measure};
 
 /// Which loss to train with.
@@ -151,7 +150,7 @@ pub struct Config {
     pub pool: PoolKind,
     /// Distance between embeddings
     #[arg(long, default_value = "euclidean")]
-    pub distance: DistanceKind,
+    pub distance: PairDistance,
     /// Distort training images: a list of shift=PIXELS, rotate=DEGREES, shear=RADIANS, zoom=LOW..HIGH, flip and
     /// probability=P, such as shift=2,rotate=10,zoom=0.9..1.1
     #[arg(long, value_name = "LIST")]
@@ -416,12 +415,13 @@ impl Config {
                 None => Ok(Sampling::Balanced),
             };
         }
-        match (self.pair_loss(), given) {
-            (PairLoss::Episodes { way }, None) => Ok(Sampling::Episodes { way }),
-            (PairLoss::Episodes { way }, Some(given)) if given != (Sampling::Episodes { way }) => {
+        let way = loss::Episodes::way(&self.pair_loss());
+        match (self.loss() == Loss::Episodes, given) {
+            (true, None) => Ok(Sampling::Episodes { way }),
+            (true, Some(given)) if given != (Sampling::Episodes { way }) => {
                 refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
             }
-            (PairLoss::Episodes { .. }, Some(given)) => Ok(given),
+            (true, Some(given)) => Ok(given),
             (_, Some(Sampling::Episodes { .. })) => refused(
                 "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
             ),
@@ -435,14 +435,15 @@ impl Config {
         if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
     }
 
-    pub fn pair_loss(&self) -> PairLoss {
-        let margin = self.margin;
-        match self.loss() {
-            Loss::Contrastive => PairLoss::Contrastive { convention: Convention::Similarity, margin },
-            Loss::Hadsell => PairLoss::Contrastive { convention: Convention::Distance, margin },
-            Loss::CrossEntropy => PairLoss::CrossEntropy,
-            Loss::Episodes => PairLoss::Episodes { way: self.way.unwrap_or(WAY) },
-        }
+    pub fn pair_loss(&self) -> loss::Loss {
+        let definition: &'static dyn loss::Definition = match self.loss() {
+            _ if model::is_classifier(&self.model) => &loss::Classes,
+            Loss::Contrastive => &loss::Contrastive,
+            Loss::Hadsell => &loss::Hadsell,
+            Loss::CrossEntropy => &loss::CrossEntropy,
+            Loss::Episodes => &loss::Episodes,
+        };
+        loss::Loss::of(definition).with("margin", self.margin).with("way", self.way.unwrap_or(WAY) as f32)
     }
 
     /// The loss that was chosen, or what the model was made for.
@@ -453,22 +454,27 @@ impl Config {
     }
 
     /// These settings with another loss.
-    pub fn with_loss(self, loss: PairLoss) -> Self {
-        let of = |loss| Config { loss: Some(loss), ..self.clone() };
-        match loss {
-            PairLoss::Contrastive { convention: Convention::Similarity, margin } => {
-                Config { margin, ..of(Loss::Contrastive) }
-            }
-            PairLoss::Contrastive { convention: Convention::Distance, margin } => {
-                Config { margin, ..of(Loss::Hadsell) }
-            }
-            PairLoss::CrossEntropy => of(Loss::CrossEntropy),
-            PairLoss::Episodes { way } => {
-                // The batch is one of whole episodes.
-                let batch_size = self.batch_size.next_multiple_of(way.max(1));
-                Config { way: Some(way), batch_size, ..of(Loss::Episodes) }
+    pub fn with_loss(self, loss: loss::Loss) -> Self {
+        let name = match loss.name() {
+            "hadsell" => Loss::Hadsell,
+            "cross-entropy" => Loss::CrossEntropy,
+            "episodes" => Loss::Episodes,
+            _ => Loss::Contrastive,
+        };
+        let mut config = Config { loss: Some(name), ..self };
+        for (setting, value) in loss.settings() {
+            match setting.name {
+                "margin" => config.margin = value,
+                "way" => {
+                    let way = value as usize;
+                    // The batch is one of whole episodes.
+                    config.batch_size = config.batch_size.next_multiple_of(way.max(1));
+                    config.way = Some(way);
+                }
+                _ => {}
             }
         }
+        config
     }
 
     pub fn optimizer_options(&self) -> OptimizerOptions {

@@ -11,7 +11,7 @@ use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Choice, Device, Gpu, adapters};
 use crate::model::{self, ModelOptions};
 use crate::ops::Layout;
-use crate::plan::{self, Capacity, Plan, PlanKind, PlanOptions};
+use crate::plan::{Mode, self, Capacity, Plan, PlanKind, PlanOptions};
 
 /// The device that a run was given.
 pub enum Target {
@@ -95,6 +95,7 @@ impl Target {
         let network = model::network(&config.model, input, &options)?;
         let options = |kind| PlanOptions {
             kind,
+            mode: Mode::Training,
             batch: config.batch(),
             batch_size: config.batch_size,
             loss: config.pair_loss(),

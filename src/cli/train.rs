@@ -14,7 +14,8 @@ use crate::data::{Dataset, Split};
 use crate::eval;
 use crate::executor::Executor;
 use crate::model;
-use crate::plan::{Capacity, NORM_EPS, Plan};
+use crate::loss::NORM_EPS;
+use crate::plan::{Capacity, Plan};
 use crate::report::{self, Report};
 use crate::train::{
     Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,

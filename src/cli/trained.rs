@@ -10,11 +10,11 @@ use super::open::Target;
 use super::{Failure, say};
 use crate::data::{Album, Shape};
 use crate::executor::Executor;
+use crate::loss::{NORM_EPS, PairDistance};
 use crate::model;
 use crate::ops::activation::ActivationKind;
-use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::{Capacity, NORM_EPS, PairLoss};
+use crate::plan::Capacity;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::{Description, RunError, Weights, checkpoint, setup};
 
@@ -38,7 +38,7 @@ pub struct Arguments {
     pool: Option<PoolKind>,
     /// Distance between embeddings, for weights that do not say
     #[arg(long)]
-    distance: Option<DistanceKind>,
+    distance: Option<PairDistance>,
     /// Loss that they were trained with, for weights that do not say
     #[arg(long)]
     loss: Option<Loss>,
@@ -305,10 +305,12 @@ fn check(description: &Description, path: &Path) -> Result<(), Failure> {
         format!("images of {}", description.input)
     } else if !(margin > 0.0 && margin.is_finite()) {
         format!("a margin of {margin}")
-    } else if let PairLoss::Episodes { way } = description.loss
-        && !(2..=1 << 16).contains(&way)
+    } else if let Some((setting, value)) = description
+        .loss
+        .settings()
+        .find(|(setting, value)| !(setting.range.0..=setting.range.1).contains(value))
     {
-        format!("episodes of {way}")
+        format!("a {} of {value}", setting.name)
     } else if !(0.0..=1.0).contains(&description.threshold) {
         format!("a threshold of {}", description.threshold)
     } else {

@@ -12,6 +12,7 @@ mod batch_norm;
 mod binary_cross_entropy;
 pub mod ceiling;
 mod channel_conv;
+mod collect;
 mod contrastive;
 mod conv2d;
 mod conv2d_blocked;
@@ -88,6 +89,7 @@ functions! {
     batch_norm::BatchNorm { moments, merge, forward, backward_weight, backward_input }
     binary_cross_entropy::BinaryCrossEntropy { forward, backward, similarity }
     channel_conv::ChannelConv { forward, backward_input, backward_weight }
+    collect::Collect { forward, backward }
     contrastive::Contrastive { forward, backward }
     conv2d::Conv2d { forward, backward_input, backward_weight, backward_bias }
     conv2d_blocked::Conv2dBlocked {
@@ -107,7 +109,7 @@ functions! {
     pool2d::Pool2d { forward, backward }
     record::Record { forward }
     reduce::Reduce { forward }
-    reduction::AxisReduction { forward, forward_wide }
+    reduction::AxisReduction { forward, forward_wide, backward }
     rows::Rows { load, store }
     scale::Scale { forward, backward_input, backward_scale }
     sgd::Sgd { forward }

@@ -43,9 +43,28 @@ pub mod reference {
     }
 
     pub use forward as forward_wide;
+
+    pub fn backward<T: Real>(op: &AxisReduction, io: &mut Io<'_, T>) {
+        let (x, y, dy, dx) = (io.read("x"), io.read("result"), io.read("dy"), io.write("dx"));
+        let (axis, inner) = (op.axis as usize, op.inner as usize);
+        for n in 0..dy.len() {
+            let places = (0..axis).map(|e| n / inner * axis * inner + n % inner + e * inner);
+            let (first, _) = extreme(places.clone().map(|at| x[at]), op.kind == Reduction::Min);
+            for (e, at) in places.enumerate() {
+                let slope = match op.kind {
+                    Reduction::Sum => T::of(1.0),
+                    Reduction::Mean => T::of(1.0) / T::of(op.axis as f32),
+                    Reduction::Max | Reduction::Min if e == first => T::of(1.0),
+                    Reduction::LogSumExp => (x[at] - y[n]).exp(),
+                    _ => T::of(0.0),
+                };
+                put(&mut dx[at..=at], &[dy[n] * slope], op.accumulate);
+            }
+        }
+    }
 }
 
 /// Rows of matrices of pairs: plain loops are fast.
 pub mod fast {
-    pub use super::reference::{forward, forward_wide};
+    pub use super::reference::{backward, forward, forward_wide};
 }

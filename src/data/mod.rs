@@ -46,7 +46,6 @@ pub mod sampling;
 pub mod search;
 pub mod split;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 

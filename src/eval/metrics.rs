@@ -2,8 +2,7 @@
 
 use super::Score;
 use crate::data::Pair;
-use crate::model::Comparison;
-use crate::plan::PairLoss;
+use crate::loss::{Comparison, Loss};
 
 /// What a network's scores of many pairs are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +18,7 @@ pub struct PairMetrics {
 pub fn metrics(
     pairs: &[Pair],
     scores: &[Score],
-    (loss, comparison): (PairLoss, Comparison),
+    (loss, comparison): (Loss, Option<Comparison>),
     threshold: f64,
 ) -> PairMetrics {
     let mut hits = 0usize;
@@ -61,7 +60,7 @@ pub fn best_threshold(pairs: &[Pair], scores: &[Score]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::distance::DistanceKind;
+    use crate::loss::PairDistance;
     use proptest::prelude::*;
 
     fn scored(values: &[(f32, bool)]) -> (Vec<Pair>, Vec<Score>) {
@@ -73,8 +72,8 @@ mod tests {
 
     fn accuracy(values: &[(f32, bool)], threshold: f64) -> f64 {
         let (pairs, scores) = scored(values);
-        let comparison = PairLoss::default().comparison(DistanceKind::Euclidean);
-        metrics(&pairs, &scores, (PairLoss::default(), comparison), threshold).accuracy
+        let comparison = Some(Loss::default().comparison(PairDistance::EUCLIDEAN));
+        metrics(&pairs, &scores, (Loss::default(), comparison), threshold).accuracy
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Definition for Contrastive {
         (-2.0 * distance / loss.get("margin")).exp2()
     }
 
-    fn of_pair(&self, loss: &Loss, _: Comparison, verdict: Verdict, same: bool) -> f64 {
+    fn of_pair(&self, loss: &Loss, _: Option<Comparison>, verdict: Verdict, same: bool) -> f64 {
         Convention::Similarity.loss(verdict.similarity, f64::from(loss.get("margin")), same)
     }
 }

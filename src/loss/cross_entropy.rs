@@ -36,8 +36,8 @@ impl Definition for CrossEntropy {
         }
     }
 
-    fn of_pair(&self, _: &Loss, comparison: Comparison, verdict: Verdict, same: bool) -> f64 {
-        let (link, scale, floor) = comparison.link();
+    fn of_pair(&self, _: &Loss, comparison: Option<Comparison>, verdict: Verdict, same: bool) -> f64 {
+        let (link, scale, floor) = comparison.unwrap_or(Comparison::WeightedSum).link();
         BinaryCrossEntropy { pairs: 1, link, scale, floor }.loss(verdict.distance, same)
     }
 }

@@ -34,7 +34,7 @@ impl Definition for Hadsell {
         (-2.0 * distance / loss.get("margin")).exp2()
     }
 
-    fn of_pair(&self, loss: &Loss, _: Comparison, verdict: Verdict, same: bool) -> f64 {
+    fn of_pair(&self, loss: &Loss, _: Option<Comparison>, verdict: Verdict, same: bool) -> f64 {
         Convention::Distance.loss(verdict.distance, f64::from(loss.get("margin")), same)
     }
 }

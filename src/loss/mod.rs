@@ -121,7 +121,7 @@ pub trait Definition: Sync {
 
     /// The loss of one pair, for evaluation on the host; of losses that see more than pairs the cross-entropy of the
     /// pair's similarity.
-    fn of_pair(&self, loss: &Loss, _comparison: Comparison, verdict: Verdict, same: bool) -> f64 {
+    fn of_pair(&self, loss: &Loss, _comparison: Option<Comparison>, verdict: Verdict, same: bool) -> f64 {
         let probability = f64::from(self.similarity(loss, verdict.distance as f32));
         let wrong = if same { 1.0 - probability } else { probability };
         -(1.0 - wrong).max(f64::MIN_POSITIVE).ln()
@@ -207,7 +207,7 @@ impl Loss {
         self.definition.similarity(self, distance)
     }
 
-    pub fn of_pair(&self, comparison: Comparison, (distance, similarity): (f64, f64), same: bool) -> f64 {
+    pub fn of_pair(&self, comparison: Option<Comparison>, (distance, similarity): (f64, f64), same: bool) -> f64 {
         self.definition.of_pair(self, comparison, Verdict { distance, similarity }, same)
     }
 }

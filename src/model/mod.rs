@@ -42,7 +42,8 @@ impl Network {
         comparison: Option<Comparison>,
         build: impl FnOnce(&mut Graph, ValueId) -> ValueId,
     ) -> Result<Network, GraphError> {
-        let mut graph = Graph { initialization, ..Graph::default() };
+        let mut graph = Graph::default();
+        graph.initialization = initialization;
         let images = graph.images(input);
         let embedding = build(&mut graph, images);
         let embedding = graph.flat(embedding);

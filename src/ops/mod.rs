@@ -10,6 +10,7 @@ pub mod add;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod channel_conv;
+pub mod collect;
 pub mod contrastive;
 pub mod conv2d;
 pub mod conv2d_blocked;
@@ -77,6 +78,7 @@ stems! {
     batch_norm::BatchNorm,
     binary_cross_entropy::BinaryCrossEntropy,
     channel_conv::ChannelConv,
+    collect::Collect,
     contrastive::Contrastive,
     conv2d::Conv2d,
     conv2d_blocked::Conv2dBlocked,

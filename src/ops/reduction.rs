@@ -47,6 +47,18 @@ impl AxisReduction {
         self.step("forward", x, y, Cost::each(self.results(), passes as usize, self.flops()))
     }
 
+    /// `x`, `y`, `dy` -> `dx` [outer, axis, inner]. Of equal extremes the first has all of the gradient, and places
+    /// have none.
+    pub fn backward(&self, x: View, y: View, dy: View, dx: View) -> Step {
+        step(
+            ("reduction", "backward"),
+            self.constants(),
+            &[("x", x), ("result", y), ("dy", dy)],
+            &[("dx", dx)],
+            Cost::each(self.results(), 2 * self.axis as usize, 2 * self.flops()),
+        )
+    }
+
     /// The same, a workgroup for each result.
     pub(crate) fn forward_wide(&self, x: View, y: View) -> Step {
         // Two passes, and two trees.

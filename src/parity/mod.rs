@@ -15,6 +15,7 @@ mod binary_cross_entropy;
 pub mod bound;
 pub mod case;
 mod channel_conv;
+mod collect;
 pub mod compare;
 mod contrastive;
 mod conv2d;
@@ -74,6 +75,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         add::cases,
         scale::cases,
         channel_conv::cases,
+    collect::cases,
         dropout::cases,
         standardize::cases,
         sgd::cases,

@@ -20,6 +20,9 @@ pub fn cases(layout: Layout) -> Vec<Case> {
                 cases.push(case("forward_wide", op, forward, layout));
             }
             cases.push(case("forward_wide", op(9, 7, 2), wide, layout));
+            for op in [op(1, 1, 1), op(7, 5, 3), op(70, 31, 1)] {
+                cases.push(backward(op, layout));
+            }
         }
     }
     let op =
@@ -63,5 +66,28 @@ fn case(
     let x = maker.values("x", values);
     let y = maker.output("y", (outer * inner) as usize, accumulate);
     maker.step(step(op, x, y));
+    maker.done()
+}
+
+/// Behind forward, whose result it needs; some elements are equal extremes.
+fn backward(op: AxisReduction, layout: Layout) -> Case {
+    let AxisReduction { kind, outer, axis, inner, accumulate } = op;
+    let name = format!("{kind} of {outer} x {axis} x {inner}{}", if accumulate { ", added" } else { "" });
+    let mut maker = Maker::new(("reduction", "backward"), name, layout);
+    let mut values = maker.signed((outer * axis * inner) as usize);
+    for (at, value) in values.iter_mut().enumerate() {
+        match at as u32 / inner % axis {
+            2 | 3 => *value = 1.5,
+            1 | 4 => *value = -1.5,
+            _ => {}
+        }
+    }
+    let len = values.len();
+    let x = maker.values("x", values);
+    let y = maker.output("y", (outer * inner) as usize, false);
+    let dy = maker.numbers("dy", (outer * inner) as usize);
+    let dx = maker.output("dx", len, accumulate);
+    maker.step(AxisReduction { accumulate: false, ..op }.forward(x, y));
+    maker.step(op.backward(x, y, dy, dx));
     maker.done()
 }

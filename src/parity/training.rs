@@ -17,12 +17,14 @@ use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Device, Gpu};
 use crate::model::resnet::{self, Residual};
 use crate::model::sircnn::{self, Attention};
-use crate::model::{self, Layer, LayerKind, ModelError, ModelOptions, Network};
+use crate::graph::{Graph, Initialization, Op};
+use crate::loss::Loss;
+use crate::model::{self, ModelError, ModelOptions, Network};
 use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::{
-    self, AdamOptions, BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, Plan, PlanKind, PlanOptions,
+    self, AdamOptions, BatchLayout, Capacity, Mode, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions,
     Slot,
 };
 use crate::train::{epoch, setup};
@@ -88,14 +90,18 @@ impl Model {
             Model::Residual(options) => {
                 let stages = &[(4, 1, 1), (8, 1, 2)];
                 let residual = Residual { stem: (4, 3, 2), pool: true, stages, features: 8 };
-                Ok(resnet::network("a residual network", input, &options, &residual))
+                let build = |graph: &mut Graph, images| resnet::backbone(graph, images, &options, &residual);
+                let comparison = Some(options.comparison);
+                Ok(Network::new("a residual network", input, Initialization::PyTorch, comparison, build)?)
             }
             Model::Attentive(options) => {
-                let name = "an attentive network";
-                let mut network = sircnn::of_stages(name, input, &options, &[4], Attention::Separable)?;
-                network.layers.push(Layer::new("dropout", LayerKind::Dropout { rate: 0.3 }));
-                network.layers.push(Layer::new("fc", LayerKind::Dense { outputs: 8 }));
-                Ok(network)
+                let build = |graph: &mut Graph, images| {
+                    let x = sircnn::backbone(graph, images, &options, &[4], Attention::Separable);
+                    let x = graph.apply("dropout", Op::Dropout { rate: 0.3 }, &[x]);
+                    graph.dense("fc", x, 8)
+                };
+                let comparison = Some(options.comparison);
+                Ok(Network::new("an attentive network", input, Initialization::Glorot, comparison, build)?)
             }
         }
     }
@@ -140,7 +146,8 @@ impl Material {
             kind,
             batch: BatchLayout::Pairs,
             batch_size,
-            loss: PairLoss::default(),
+            mode: Mode::Training,
+            loss: Loss::default(),
             optimizer: OptimizerOptions::Adam(AdamOptions { eps, ..AdamOptions::default() }),
             augment: false,
             standardize: matches!(model, Model::Attentive(_)),

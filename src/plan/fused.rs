@@ -117,7 +117,7 @@ impl Builder<'_> {
         }
         let scalars = |first: &str, count, buffer| {
             let view = self.named(first, buffer).ok_or_else(refused)?;
-            Ok(View::plain(buffer, view.offset, Objective::scalars_len(count)))
+            Ok::<View, PlanError>(View::plain(buffer, view.offset, Objective::scalars_len(count)))
         };
         let views = HeadViews {
             head: scalars("head.norm.weight", 4, fixed.parameters)?,

@@ -180,7 +180,7 @@ impl Weights {
     /// Whether these are a classifier's, made of the subnet of the plan's model.
     pub fn is_of_classifier_for(&self, plan: &Plan) -> bool {
         let model = self.metadata.as_ref().map(|metadata| metadata.description.model.as_str());
-        model.and_then(model::subnet_of).is_some_and(|subnet| subnet == plan.model)
+        model.and_then(model::backbone_of).is_some_and(|subnet| subnet == plan.model)
     }
 
     /// A classifier's subnet, beside it the head as in `initial`.
@@ -220,8 +220,8 @@ impl Weights {
             if *model != plan.model {
                 problems.push(format!("  the file is of model {model}"));
             }
-            if *norm_eps != crate::plan::NORM_EPS {
-                problems.push(format!("  its norm has eps {norm_eps}, not {}", crate::plan::NORM_EPS));
+            if *norm_eps != crate::loss::NORM_EPS {
+                problems.push(format!("  its norm has eps {norm_eps}, not {}", crate::loss::NORM_EPS));
             }
         }
         let by_name: HashMap<&str, &Loaded> =
@@ -258,9 +258,9 @@ pub(super) mod tests {
     use super::*;
     use crate::data::Shape;
     use crate::model::{ModelOptions, network};
-    use crate::ops::distance::DistanceKind;
-    use crate::ops::{Layout, contrastive::Convention};
-    use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build};
+    use crate::loss::{Contrastive, Loss, PairDistance};
+    use crate::ops::Layout;
+    use crate::plan::{BatchLayout, Capacity, Mode, OptimizerOptions, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;
 
     pub(in crate::train) fn plan() -> Plan {
@@ -270,7 +270,8 @@ pub(super) mod tests {
             kind: PlanKind::Unfused,
             batch: BatchLayout::Pairs,
             batch_size: 2,
-            loss: PairLoss::default(),
+            mode: Mode::Training,
+            loss: Loss::default(),
             optimizer: OptimizerOptions::default(),
             augment: false,
             standardize: false,
@@ -289,11 +290,11 @@ pub(super) mod tests {
             input: Shape { channels: 1, height: 28, width: 28 },
             activation: options.activation,
             pool: options.pool,
-            distance: DistanceKind::Euclidean,
-            loss: PairLoss::Contrastive { convention: Convention::Similarity, margin: 0.1 },
+            distance: PairDistance::EUCLIDEAN,
+            loss: Loss::of(&Contrastive).with("margin", 0.1),
             standardize: false,
             classes: None,
-            norm_eps: crate::plan::NORM_EPS,
+            norm_eps: crate::loss::NORM_EPS,
             threshold: 1.0 / 3.0,
             seed: 0,
             epoch: 2,

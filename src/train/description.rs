@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Shape;
+use crate::loss::{Loss, PairDistance};
 use crate::model::ModelOptions;
 use crate::ops::activation::ActivationKind;
-use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::PairLoss;
 
 /// Metadata of a weights file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,10 +17,10 @@ pub struct Description {
     pub input: Shape,
     pub activation: ActivationKind,
     pub pool: PoolKind,
-    pub distance: DistanceKind,
+    pub distance: PairDistance,
     /// What it was trained with, which also says whether a head compares.
     #[serde(flatten, with = "stored")]
-    pub loss: PairLoss,
+    pub loss: Loss,
     /// Whether images are divided by their standard deviation, then their mean subtracted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standardize: bool,
@@ -49,56 +48,68 @@ impl Description {
     }
 }
 
-/// A loss as the metadata has it.
+/// A loss as the metadata has it: its name and its settings by theirs. The contrastive losses have a convention
+/// instead of a name, as the first versions wrote them.
 mod stored {
+    use std::collections::BTreeMap;
+
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use crate::loss::Loss;
     use crate::ops::contrastive::Convention;
-    use crate::plan::PairLoss;
 
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    enum Name {
-        CrossEntropy,
-        Episodes,
-    }
-
-    /// Without a name, the contrastive loss.
     #[derive(Default, Serialize, Deserialize)]
     struct Stored {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         convention: Option<Convention>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         margin: Option<f32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        loss: Option<Name>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        way: Option<usize>,
+        way: Option<f32>,
+        /// What newer losses are told.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        settings: BTreeMap<String, f32>,
     }
 
-    pub fn serialize<S: Serializer>(loss: &PairLoss, serializer: S) -> Result<S::Ok, S::Error> {
-        let none = Stored::default();
-        let stored = match *loss {
-            PairLoss::Contrastive { convention, margin } => {
-                Stored { convention: Some(convention), margin: Some(margin), ..none }
-            }
-            PairLoss::CrossEntropy => Stored { loss: Some(Name::CrossEntropy), ..none },
-            PairLoss::Episodes { way } => Stored { loss: Some(Name::Episodes), way: Some(way), ..none },
+    pub fn serialize<S: Serializer>(loss: &Loss, serializer: S) -> Result<S::Ok, S::Error> {
+        let convention = match loss.name() {
+            "contrastive" => Some(Convention::Similarity),
+            "hadsell" => Some(Convention::Distance),
+            _ => None,
         };
+        let name = convention.is_none().then(|| loss.name().into());
+        let mut stored = Stored { convention, loss: name, ..Stored::default() };
+        for (setting, value) in loss.settings() {
+            match setting.name {
+                "margin" => stored.margin = Some(value),
+                "way" => stored.way = Some(value),
+                name => {
+                    stored.settings.insert(name.into(), value);
+                }
+            }
+        }
         stored.serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PairLoss, D::Error> {
-        let Stored { convention, margin, loss, way } = Stored::deserialize(deserializer)?;
-        let missing = D::Error::missing_field;
-        Ok(match loss {
-            None => PairLoss::Contrastive {
-                convention: convention.ok_or_else(|| missing("convention"))?,
-                margin: margin.ok_or_else(|| missing("margin"))?,
-            },
-            Some(Name::CrossEntropy) => PairLoss::CrossEntropy,
-            Some(Name::Episodes) => PairLoss::Episodes { way: way.ok_or_else(|| missing("way"))? },
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
+        let Stored { convention, loss, margin, way, mut settings } = Stored::deserialize(deserializer)?;
+        let name = match (&loss, convention) {
+            (Some(name), _) => name,
+            (None, Some(Convention::Similarity)) => "contrastive",
+            (None, Some(Convention::Distance)) => "hadsell",
+            (None, None) => return Err(D::Error::missing_field("convention")),
+        };
+        let unknown = || D::Error::custom(format!("there is no loss {name}"));
+        let loss = Loss::named(name).ok_or_else(unknown)?;
+        settings.extend(margin.map(|margin| ("margin".into(), margin)));
+        settings.extend(way.map(|way| ("way".into(), way)));
+        let names: Vec<&'static str> = loss.settings().map(|(setting, _)| setting.name).collect();
+        names.into_iter().try_fold(loss, |loss, name| {
+            let value = settings.get(name).ok_or_else(|| D::Error::missing_field(name))?;
+            Ok(loss.with(name, *value))
         })
     }
 }

@@ -4,7 +4,9 @@ use crate::data::random::{Random, Stream};
 use crate::data::{Dataset, Pair, Shape};
 use crate::executor::{Executor, ExecutorError};
 use crate::ops::gather::words;
-use crate::plan::{Initial, PairLoss, Plan};
+use crate::graph::Initializer;
+use crate::loss::Episodes;
+use crate::plan::Plan;
 
 /// Uploads a data set's images.
 ///
@@ -63,8 +65,9 @@ pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) ->
 /// What the executor reports.
 pub fn upload_pairs(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<(), ExecutorError> {
     let index: Vec<u32> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
-    let same: Vec<u32> = match executor.plan().options.loss {
-        PairLoss::Episodes { way } => (0..pairs.len()).map(|at| (at % way) as u32).collect(),
+    let loss = executor.plan().options.loss;
+    let same: Vec<u32> = match loss.name() {
+        "episodes" => (0..pairs.len()).map(|at| (at % Episodes::way(&loss)) as u32).collect(),
         _ => pairs.iter().map(|pair| u32::from(pair.same)).collect(),
     };
     executor.write_words("pairs.index", &index)?;
@@ -78,14 +81,14 @@ pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
         .enumerate()
         .map(|(number, parameter)| {
             let mut random = Random::new(seed, Stream::Weights, 0, number as u64);
-            let values = match parameter.initial {
-                Initial::Uniform { bound } => {
+            let values = match parameter.initializer {
+                Initializer::Uniform { bound } => {
                     (0..parameter.len()).map(|_| random.between(-bound, bound)).collect()
                 }
-                Initial::Normal { mean, deviation } => {
+                Initializer::Normal { mean, deviation } => {
                     (0..parameter.len()).map(|_| mean + deviation * random.normal()).collect()
                 }
-                Initial::Constant(value) => vec![value; parameter.len()],
+                Initializer::Constant(value) => vec![value; parameter.len()],
             };
             (parameter.name.clone(), values)
         })

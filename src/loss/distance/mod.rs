@@ -8,11 +8,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::graph::{Graph, ValueId};
-use crate::text::stands_as_text;
 
 /// A distance by its name: from embeddings `[images, features]` to `[entries]`, 0 where both are the same.
-#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy)]
 pub struct PairDistance {
     pub name: &'static str,
     pub build: fn(&mut Graph, ValueId) -> ValueId,
@@ -62,4 +60,16 @@ impl FromStr for PairDistance {
     }
 }
 
-stands_as_text!(PairDistance);
+/// By its name.
+impl serde::Serialize for PairDistance {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PairDistance {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(|error| serde::de::Error::custom(format!("distance {name}: {error}")))
+    }
+}
