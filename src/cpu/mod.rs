@@ -25,10 +25,13 @@ mod episode;
 mod executor;
 mod gather;
 mod head;
+mod layer_norm;
 mod mask;
 mod matmul;
 mod memory;
+mod normalize;
 mod objective;
+mod pairwise;
 mod pool2d;
 mod products;
 mod real;
@@ -43,6 +46,7 @@ mod sgd;
 pub mod simd;
 mod softmax_cross_entropy;
 mod standardize;
+mod take;
 mod threads;
 mod trunk;
 mod warp;
@@ -103,9 +107,12 @@ functions! {
     elementwise::Elementwise { fill, unary, binary }
     gather::Gather { forward }
     head::Head { forward, backward_input, backward_weight }
+    layer_norm::LayerNorm { forward, backward_input, backward_weight }
     mask::Mask { forward }
     matmul::Matmul { forward }
+    normalize::Normalize { forward, backward }
     objective::Objective { with_head, without_head }
+    pairwise::Pairwise { forward, backward }
     pool2d::Pool2d { forward, backward }
     record::Record { forward }
     reduce::Reduce { forward }
@@ -115,6 +122,7 @@ functions! {
     sgd::Sgd { forward }
     softmax_cross_entropy::SoftmaxCrossEntropy { forward, backward }
     standardize::Standardize { forward }
+    take::Take { forward, backward }
     trunk::Trunk { forward, backward, update }
     warp::Warp { forward }
     weighted_sum::WeightedSum { forward, backward_input, backward_weight, backward_bias }

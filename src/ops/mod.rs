@@ -22,9 +22,12 @@ pub mod elementwise;
 pub mod episode;
 pub mod gather;
 pub mod head;
+pub mod layer_norm;
 pub mod mask;
 pub mod matmul;
+pub mod normalize;
 pub mod objective;
+pub mod pairwise;
 pub mod pool2d;
 pub mod record;
 pub mod reduce;
@@ -34,6 +37,7 @@ pub mod scale;
 pub mod sgd;
 pub mod softmax_cross_entropy;
 pub mod standardize;
+pub mod take;
 pub mod trunk;
 pub mod warp;
 pub mod weighted_sum;
@@ -90,9 +94,12 @@ stems! {
     elementwise::Elementwise,
     gather::Gather,
     head::Head,
+    layer_norm::LayerNorm,
     mask::Mask,
     matmul::Matmul,
+    normalize::Normalize,
     objective::Objective,
+    pairwise::Pairwise,
     pool2d::Pool2d,
     record::Record,
     reduce::Reduce,
@@ -102,6 +109,7 @@ stems! {
     sgd::Sgd,
     softmax_cross_entropy::SoftmaxCrossEntropy,
     standardize::Standardize,
+    take::Take,
     trunk::Trunk,
     warp::Warp,
     weighted_sum::WeightedSum,

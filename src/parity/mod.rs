@@ -29,9 +29,12 @@ mod episode;
 pub mod faults;
 mod gather;
 mod head;
+mod layer_norm;
 mod mask;
 mod matmul;
+mod normalize;
 mod objective;
+mod pairwise;
 mod pool2d;
 mod record;
 mod reduce;
@@ -42,6 +45,7 @@ mod sgd;
 mod softmax_cross_entropy;
 mod standardize;
 pub mod subject;
+mod take;
 pub mod trace;
 pub mod training;
 mod trunk;
@@ -91,6 +95,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         matmul::cases,
         mask::cases,
         record::cases,
+        pairwise::cases,
+        normalize::cases,
+        layer_norm::cases,
+        take::cases,
     ]
     .iter()
     .flat_map(|cases| cases(layout))

@@ -4,3 +4,4 @@
 mod common;
 mod network;
 mod ops;
+mod primitives;

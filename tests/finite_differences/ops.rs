@@ -67,11 +67,11 @@ fn check(what: &str, x: &[f64], dy: &[f64], gradient: &[f64], forward: impl Fn(&
     }
 }
 
-fn random(index: u64) -> Random {
+pub fn random(index: u64) -> Random {
     Random::new(7, Stream::Weights, 0, index)
 }
 
-fn normal(random: &mut Random, count: usize) -> Vec<f64> {
+pub fn normal(random: &mut Random, count: usize) -> Vec<f64> {
     (0..count).map(|_| random.normal().into()).collect()
 }
 
@@ -80,7 +80,7 @@ fn bench() -> Bench<f64> {
 }
 
 /// Makes operands of the values, lets `steps` run on them and returns what it names.
-fn with<const N: usize>(
+pub fn with<const N: usize>(
     values: [&[f64]; N],
     steps: impl FnOnce(&mut Bench<f64>, [View; N]) -> Vec<View>,
 ) -> Vec<Vec<f64>> {
@@ -308,7 +308,7 @@ fn add() {
 }
 
 /// Runs a forward pass on its inputs, then what makes their gradients.
-fn both_ways<const N: usize>(
+pub fn both_ways<const N: usize>(
     what: &str,
     names: [&str; N],
     inputs: [Vec<f64>; N],

@@ -1,0 +1,41 @@
+//! Rows to length 1, on the CPU.
+
+/// Plain loops.
+pub mod reference {
+    use crate::cpu::{Io, Real, put};
+    use crate::ops::normalize::Normalize;
+
+    fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+        a.iter().zip(b).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b)
+    }
+
+    pub fn forward<T: Real>(op: &Normalize, io: &mut Io<'_, T>) {
+        let (features, floor) = (op.features as usize, T::of(op.floor));
+        for (x, y) in io.read("x").chunks_exact(features).zip(io.write("y").chunks_exact_mut(features)) {
+            let size = dot(x, x).sqrt();
+            let size = if size <= floor { floor } else { size };
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y = x / size);
+        }
+    }
+
+    pub fn backward<T: Real>(op: &Normalize, io: &mut Io<'_, T>) {
+        let (x, dy, features) = (io.read("x"), io.read("dy"), op.features as usize);
+        let rows = x.chunks_exact(features).zip(dy.chunks_exact(features));
+        for ((x, dy), dx) in rows.zip(io.write("dx").chunks_exact_mut(features)) {
+            let size = dot(x, x).sqrt();
+            let gradient = |(&x, &dy): (&T, &T), along: T| (dy - x / size * along) / size;
+            let gradients: Vec<T> = if size <= T::of(op.floor) {
+                vec![T::of(0.0); features]
+            } else {
+                let along = dot(x, dy) / size;
+                x.iter().zip(dy).map(|pair| gradient(pair, along)).collect()
+            };
+            put(dx, &gradients, op.accumulate);
+        }
+    }
+}
+
+/// A few numbers a row: plain loops are fast.
+pub mod fast {
+    pub use super::reference::{backward, forward};
+}
