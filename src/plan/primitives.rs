@@ -189,7 +189,7 @@ impl Lowering<'_, '_> {
         let (features, parts) = (norm.features, norm.rows.div_ceil(norm.rows_per_part));
         let partial =
             [(); 2].map(|()| self.builder.temporary(Layout::Plain, parts as usize, features as usize));
-        let mut launches = vec![norm.backward_weight(x, dy, partial[0], partial[1])];
+        let mut launches = vec![norm.backward_weight(x, dy, partial)];
         for (from, (to, accumulate)) in partial.into_iter().zip(self.weight_gradients(gradient)) {
             launches.push(Reduce { count: features, parts, accumulate }.forward(from, to));
         }
