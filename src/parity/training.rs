@@ -354,7 +354,7 @@ fn traced_fused(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
     traced(subject, PlanKind::Fused, (Model::LeNet(smooth()), 1e-4), |device| device.max_binding)
 }
 
-/// The CPU has no launches to stop between; `tests/golden` holds its whole steps to f64.
+/// The CPU has no launches to stop between; `tests/library/golden` holds its whole steps to f64.
 fn traced(
     subject: &Subject,
     kind: PlanKind,

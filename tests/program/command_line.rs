@@ -1,11 +1,9 @@
 //! The program as a user runs it: files, figures, messages and exit codes.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::program::{has_vulkan, program, real_data, run, stderr, train};
+use crate::common::program::{has_vulkan, program, real_data, run, stderr, train};
 use serde_json::Value;
 
 #[test]

@@ -21,8 +21,6 @@ use gpu_siamese::plan::{
 };
 use naga::back;
 
-mod common;
-
 fn text(stem: &Stem) -> String {
     reflect::source(ops::COMMON_WGSL, stem.wgsl)
 }
@@ -80,7 +78,7 @@ fn every_stem_is_found_in_a_plan_of_the_main_job() {
 fn steps_of_plans() -> Vec<Step> {
     let input = Shape { channels: 1, height: 28, width: 28 };
     let siamese = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
-    let usual = common::sn_lenet5_as(
+    let usual = crate::common::sn_lenet5_as(
         PlanKind::Unfused,
         &ModelOptions::default(),
         Convention::Similarity,
@@ -115,12 +113,12 @@ fn steps_of_plans() -> Vec<Step> {
 }
 
 fn residual_plan() -> Plan {
-    common::residual(&ModelOptions::default(), Layout::Plain, (8, 1), usize::MAX / 8)
+    crate::common::residual(&ModelOptions::default(), Layout::Plain, (8, 1), usize::MAX / 8)
 }
 
 fn attentive_plan() -> Plan {
     let attention = Attention::AcrossChannels;
-    common::attentive(&ModelOptions::default(), attention, Layout::Plain, (8, 1), usize::MAX / 8)
+    crate::common::attentive(&ModelOptions::default(), attention, Layout::Plain, (8, 1), usize::MAX / 8)
 }
 
 /// Steps of the main job's plans and of all cases.

@@ -1,8 +1,6 @@
 //! `eval` and `compare`: a trained network used, through the program.
 
-mod common;
-
-use common::program::{has_vulkan, program, run, stderr, train};
+use crate::common::program::{has_vulkan, program, run, stderr, train};
 use gpu_siamese::data::{Glyphs, glyphs};
 use image::{GrayImage, ImageFormat};
 use serde_json::Value;

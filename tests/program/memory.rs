@@ -1,12 +1,9 @@
 //! Memory stays flat however long a run takes.
-#![cfg(target_os = "linux")]
-
-mod common;
 
 use std::process::Stdio;
 
-use common::program::program;
-use common::training::{device, short_run};
+use crate::common::program::program;
+use crate::common::training::{device, short_run};
 use gpu_siamese::train::{EpochMetrics, RunFolder, Watch};
 
 const EPOCHS: u64 = 11;

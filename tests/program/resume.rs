@@ -1,14 +1,11 @@
 //! Stops runs in every way there is and goes on with them: the weights must be those of a run that
 //! was never stopped, to the bit.
-#![cfg(unix)]
-
-mod common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::program::{has_vulkan, program, run, stderr};
+use crate::common::program::{has_vulkan, program, run, stderr};
 use gpu_siamese::data::{Random, Stream};
 use serde_json::Value;
 

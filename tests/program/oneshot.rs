@@ -1,13 +1,11 @@
 //! One-shot learning on the built binary: training by iterations, resuming, the `oneshot` command, and a network that
 //! has collapsed.
 
-mod common;
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::program::{program, stderr, train};
+use crate::common::program::{program, stderr, train};
 use gpu_siamese::train::checkpoint;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! `bench` as a script uses it. How long anything takes is nobody's promise: no time is asserted.
 
-mod common;
-
-use common::program::{has_vulkan, run, stderr};
+use crate::common::program::{has_vulkan, run, stderr};
 use serde_json::Value;
 
 fn bench(arguments: &[&str]) -> Value {

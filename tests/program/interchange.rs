@@ -1,12 +1,10 @@
 //! Weights that PyTorch trained give the similarities that PyTorch computed from them, through the
-//! program: pictures, a list of pairs, a file of scores. See golden/interchange.py.
-
-mod common;
+//! program: pictures, a list of pairs, a file of scores. See tests/library/golden/interchange.py.
 
 use std::io::Write;
 use std::path::Path;
 
-use common::program::{has_vulkan, program, stderr};
+use crate::common::program::{has_vulkan, program, stderr};
 use image::{GrayImage, Luma};
 
 const IMAGES: u32 = 200;
@@ -36,7 +34,7 @@ fn similarities(file: &Path, column: usize) -> Vec<f64> {
 
 /// Scores the pairs on an adapter and returns the largest difference to PyTorch's similarities.
 fn difference(adapter: &str) -> f64 {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/library/golden");
     let folder = tempfile::tempdir().unwrap();
     for image in 0..IMAGES {
         picture(image).save(folder.path().join(format!("{image}.png"))).unwrap();

@@ -1,11 +1,9 @@
 //! What `data` says of a folder, and training on CIFAR-10's files.
 
-mod common;
-
 use std::path::Path;
 
-use common::idx;
-use common::program::{program, real_data, run, stderr, train};
+use crate::common::idx;
+use crate::common::program::{program, real_data, run, stderr, train};
 use gpu_siamese::data::cifar10::RECORD;
 use image::{GrayImage, Luma};
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! Losses beside the SN-LeNet-5 paper's: whether networks learn with them.
 
-mod common;
-
-use common::sn_lenet5;
+use crate::common::sn_lenet5;
 use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{Dataset, Glyphs, Pair, Random, Shape, Stream, glyphs};
 use gpu_siamese::eval;
