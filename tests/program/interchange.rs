@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::common::program::{has_vulkan, program, stderr};
+use crate::common::program::{has_vulkan, json};
 use image::{GrayImage, Luma};
 
 const IMAGES: u32 = 200;
@@ -46,16 +46,10 @@ fn difference(adapter: &str) -> f64 {
         let record = record.unwrap();
         writeln!(file, "{}.png,{}.png", &record[0], &record[1]).unwrap();
     }
-    let output = program()
-        .args(["eval", "--model", "sn-lenet5", "--adapter", adapter, "--weights"])
-        .arg(golden.join("interchange.safetensors"))
-        .arg("--pairs")
-        .arg(&list)
-        .arg("--scores")
-        .arg(&scores)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    let files = [golden.join("interchange.safetensors"), list, scores.clone()];
+    let [weights, list, out] = files.each_ref().map(|path| path.to_str().unwrap());
+    let eval = ["eval", "--model", "sn-lenet5", "--adapter", adapter, "--weights", weights];
+    json(&[&eval[..], &["--pairs", list, "--scores", out]].concat());
     let expected = similarities(&golden.join("interchange.csv"), 2);
     let found = similarities(&scores, 4);
     assert_eq!((expected.len(), found.len()), (3000, 3000));
