@@ -13,10 +13,11 @@ use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{self, Dataset, Pair, pairs};
 use gpu_siamese::eval;
 use gpu_siamese::executor::Executor;
+use gpu_siamese::loss::Loss;
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::plan::{
-    BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, PlanKind, PlanOptions, Slot, build,
+    BatchLayout, Capacity, Mode, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build,
 };
 use gpu_siamese::train::setup;
 
@@ -91,10 +92,11 @@ fn main() -> Result<(), Failure> {
     let test = pairs::test(&dataset.labels, &split, SEED)?;
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
     let options = PlanOptions {
+        mode: Mode::Training,
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size: PAIRS,
-        loss: PairLoss::default(),
+        loss: Loss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         standardize: false,

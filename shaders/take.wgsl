@@ -1,9 +1,9 @@
 // Rows of a table by index.
 //
-//   y[i, f] = x[index[i], f]
-//   dx[t, f] = sum of dy[i, f] over i with index[i] == t
+//   y[i, f] = x[index[slot.first + i], f]
+//   dx[t, f] = sum of dy[i, f] over i with index[slot.first + i] == t
 //
-// x, dx [table_rows, features]; index [rows]; y, dy [rows, features]
+// x, dx [table_rows, features]; index [..]; y, dy [rows, features]
 // One invocation for one result.
 
 override rows: u32;
@@ -27,7 +27,7 @@ fn forward(
     if (at >= rows * features) {
         return;
     }
-    y[at] = x[index[at / features] * features + at % features];
+    y[at] = x[index[slot.first + at / features] * features + at % features];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -43,7 +43,7 @@ fn backward(
     let row = at / features;
     var sum = 0.0;
     for (var i = 0u; i < rows; i++) {
-        if (index[i] == row) {
+        if (index[slot.first + i] == row) {
             sum += dy[i * features + at % features];
         }
     }

@@ -39,7 +39,7 @@
 //!     kind: PlanKind::Unfused,
 //!     batch: BatchLayout::Pairs,
 //!     batch_size: 32,
-//!     loss: PairLoss::default(),
+//!     loss: Loss::default(),
 //!     optimizer: OptimizerOptions::default(),
 //!     augment: false,
 //!     standardize: false,

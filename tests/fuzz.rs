@@ -1,7 +1,8 @@
-//! Broken files by the hundred thousand: no loader panics, and none takes more memory than its file
+//! Broken files by the thousand: no loader panics, and none takes more memory than its file
 //! gives reason to.
 //!
-//! `GPU_SIAMESE_FUZZ=1000000 cargo test --release --test fuzz -- --nocapture` runs longer.
+//! 5,000 for each loader, 100,000 with `GPU_SIAMESE_LONG_TESTS=1`, and as many as one likes with
+//! `GPU_SIAMESE_FUZZ=1000000 cargo test --release --test fuzz -- --nocapture`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Cursor, Write};
@@ -197,7 +198,9 @@ fn pictures() -> Vec<Vec<u8>> {
 /// One test: the count of memory is the process's.
 #[test]
 fn no_loader_panics_or_takes_too_much_memory() {
-    let cases = std::env::var("GPU_SIAMESE_FUZZ").ok().map_or(100_000, |text| text.parse().unwrap());
+    let set = |name: &str| std::env::var(name).ok();
+    let usual = if set("GPU_SIAMESE_LONG_TESTS").as_deref() == Some("1") { 100_000 } else { 5_000 };
+    let cases = set("GPU_SIAMESE_FUZZ").map_or(usual, |text| text.parse().unwrap());
     // Messages of the panics that are caught would drown the one that matters.
     std::panic::set_hook(Box::new(|_| {}));
     let name = || Path::new("file");

@@ -56,7 +56,7 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject, trains: bool) {
         }));
     }
     for (name, compare) in COMPARISONS.iter().filter(|_| trains) {
-        // The CPU has no launches to stop between; tests/golden holds its whole steps to f64.
+        // The CPU has no launches to stop between; tests/library/golden holds its whole steps to f64.
         if name.starts_with("traced") && matches!(subject, Subject::Cpu) {
             continue;
         }

@@ -11,7 +11,7 @@ use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Choice, Device, Gpu, adapters};
 use crate::model::{self, ModelOptions};
 use crate::ops::Layout;
-use crate::plan::{Mode, self, Capacity, Plan, PlanKind, PlanOptions};
+use crate::plan::{self, Capacity, Mode, Plan, PlanKind, PlanOptions};
 
 /// The device that a run was given.
 pub enum Target {

@@ -13,8 +13,8 @@ use super::{Failure, oneshot, print_json, say};
 use crate::data::{Dataset, Split};
 use crate::eval;
 use crate::executor::Executor;
-use crate::model;
 use crate::loss::NORM_EPS;
+use crate::model;
 use crate::plan::{Capacity, Plan};
 use crate::report::{self, Report};
 use crate::train::{

@@ -1,8 +1,8 @@
 //! Rows of a micro-batch into the whole batch, and back, on the CPU.
 
 use super::{Io, Real, put};
-use crate::ops::collect::Collect;
 use crate::ops::Layout;
+use crate::ops::collect::Collect;
 
 /// For each element of the micro-batch, stored in a layout: where it lies, and where in the batch.
 fn places(op: &Collect, layout: Layout) -> impl Iterator<Item = (usize, usize)> + use<> {

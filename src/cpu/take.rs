@@ -8,7 +8,7 @@ pub mod reference {
     pub fn forward<T: Real>(take: &Take, io: &mut Io<'_, T>) {
         let (x, index, y, features) =
             (io.read("x"), io.words("index"), io.write("y"), take.features as usize);
-        for (y, &row) in y.chunks_exact_mut(features).zip(index) {
+        for (y, &row) in y.chunks_exact_mut(features).zip(&index[io.slot.first as usize..]) {
             y.copy_from_slice(&x[row as usize * features..][..features]);
         }
     }
@@ -17,7 +17,7 @@ pub mod reference {
         let (dy, index, dx, features) =
             (io.read("dy"), io.words("index"), io.write("dx"), take.features as usize);
         let mut sums = vec![T::of(0.0); dx.len()];
-        for (dy, &row) in dy.chunks_exact(features).zip(index) {
+        for (dy, &row) in dy.chunks_exact(features).zip(&index[io.slot.first as usize..]) {
             for (sum, &dy) in sums[row as usize * features..].iter_mut().zip(dy) {
                 *sum += dy;
             }

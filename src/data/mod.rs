@@ -49,6 +49,7 @@ pub mod split;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use crate::tensor::Shape;
 pub use album::Album;
 pub use augment::Augmentation;
 pub use error::DataError;
@@ -56,7 +57,6 @@ pub use glyphs::{GlyphAlphabets, Glyphs};
 pub use pairs::Pair;
 pub use random::{Random, Stream};
 pub use sampling::{Pool, Sampling, Steps};
-pub use crate::tensor::Shape;
 pub use split::{Split, SplitBy, split, split_by};
 
 /// Labelled images of one size, held in memory.

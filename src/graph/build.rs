@@ -79,7 +79,13 @@ impl Graph {
         self.apply(name, Op::LayerNorm { eps }, &[x, weight, bias])
     }
 
-    pub fn pool(&mut self, name: &str, x: ValueId, kind: PoolKind, [size, stride, padding]: [usize; 3]) -> ValueId {
+    pub fn pool(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        kind: PoolKind,
+        [size, stride, padding]: [usize; 3],
+    ) -> ValueId {
         self.apply(name, Op::Pool2d { kind, size, stride, padding }, &[x])
     }
 

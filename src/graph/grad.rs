@@ -202,8 +202,8 @@ impl Differentiation<'_> {
         (inputs, y, dy): (&[ValueId], ValueId, ValueId),
     ) -> Option<ValueId> {
         use Function::{
-            Abs, AtLeast, Exp, Identity, Log, Multiply, Reciprocal, Scale, Shift, Sigmoid, Sign, Softplus, Sqrt,
-            Square, Step, Subtract, Tanh,
+            Abs, AtLeast, Exp, Identity, Log, Multiply, Reciprocal, Scale, Shift, Sigmoid, Sign, Softplus,
+            Sqrt, Square, Step, Subtract, Tanh,
         };
         let (g, x) = (&mut *self.graph, inputs[0]);
         let factor = match function {

@@ -272,7 +272,11 @@ impl Graph {
             Some(number) => {
                 let node = &self.nodes[number];
                 let input = node.inputs.first().map_or(String::new(), |&input| text(self.shape(input)));
-                Err(GraphError { layer: node.name.clone(), input, why: "no layer takes what it gives".into() })
+                Err(GraphError {
+                    layer: node.name.clone(),
+                    input,
+                    why: "no layer takes what it gives".into(),
+                })
             }
         }
     }

@@ -19,15 +19,29 @@ use crate::ops::reduction::Reduction;
 pub enum Op {
     // Layers: each row (image) by itself, but for norms.
     /// `x [rows, C, H, W]`, `weight [O, C / groups, h, w]`, with or without `bias [O]`.
-    Conv2d { stride: usize, padding: [usize; 2], groups: usize },
+    Conv2d {
+        stride: usize,
+        padding: [usize; 2],
+        groups: usize,
+    },
     /// `x [rows, ..]`, flattened, `weight [outputs, inputs]`, `bias [outputs]`.
     Dense,
     /// `x [rows, C, ..]`, `weight`, `bias`, `running_mean`, `running_var`, all `[C]`: in training with the
     /// statistics of the whole batch, otherwise with the running ones; PyTorch's `eps` and `momentum`.
-    BatchNorm { eps: f32, momentum: f32 },
+    BatchNorm {
+        eps: f32,
+        momentum: f32,
+    },
     /// `x [rows, F]`, `weight [F]`, `bias [F]`.
-    LayerNorm { eps: f32 },
-    Pool2d { kind: PoolKind, size: usize, stride: usize, padding: usize },
+    LayerNorm {
+        eps: f32,
+    },
+    Pool2d {
+        kind: PoolKind,
+        size: usize,
+        stride: usize,
+        padding: usize,
+    },
     /// The mean of each channel of square images.
     GlobalAveragePool,
     Activation(ActivationKind),
@@ -39,7 +53,9 @@ pub enum Op {
     /// `[rows, ..]` to `[rows, values]`, and the same as other shapes.
     Flatten,
     /// In training, values are 0 with this probability and the others larger by as much.
-    Dropout { rate: f32 },
+    Dropout {
+        rate: f32,
+    },
 
     // Pairs of embeddings `[images, F]`, to `[entries]`.
     Distance(DistanceKind),
@@ -48,43 +64,87 @@ pub enum Op {
     /// `sigmoid(weight x + bias)`: `x [entries]`, `weight [1, 1]`, `bias [1]`.
     Head,
     /// The probability that a distance or a logit `[entries]` stands for.
-    Probability { link: Link, scale: f32, floor: f32 },
+    Probability {
+        link: Link,
+        scale: f32,
+        floor: f32,
+    },
     /// Embeddings to logits `[entries, way]` of which second image belongs to a first one.
-    Episode { way: usize },
+    Episode {
+        way: usize,
+    },
 
     // Losses with kernels of their own: from `[entries]` or logits `[rows, classes]`, and the batch's labels, to the
     // step's metrics. A graph ends with one.
-    Contrastive { convention: Convention, margin: f32 },
-    BinaryCrossEntropy { link: Link, scale: f32, floor: f32 },
+    Contrastive {
+        convention: Convention,
+        margin: f32,
+    },
+    BinaryCrossEntropy {
+        link: Link,
+        scale: f32,
+        floor: f32,
+    },
     SoftmaxCrossEntropy,
     /// A loss `[]` made of others, and how many of the batch are right `[]`.
     Record,
 
     // Primitives, whose gradients are made of primitives.
     /// One or two inputs of equal rank (or fewer), where sizes of 1 broadcast; `Fill` has none and gives `[]`.
-    Elementwise { function: Function, scalar: f32 },
+    Elementwise {
+        function: Function,
+        scalar: f32,
+    },
     /// Over one axis, which stays with size 1.
-    Reduce { kind: Reduction, axis: usize },
+    Reduce {
+        kind: Reduction,
+        axis: usize,
+    },
     /// `[.., m, k]` times `[.., k, n]`, either one transposed or not.
-    Matmul { transpose_a: bool, transpose_b: bool },
+    Matmul {
+        transpose_a: bool,
+        transpose_b: bool,
+    },
     /// `x [n, F]`, `y [m, F]` to `[n, m]`.
-    Pairwise { kind: PairwiseKind, floor: f32 },
+    Pairwise {
+        kind: PairwiseKind,
+        floor: f32,
+    },
     /// Rows to length 1; rows of length 0 stay so, with gradient 0.
     Normalize,
     /// From the batch's labels: `[images, images]`, of classes `[images, classes]`, of pairs' `Same` `[entries]`.
-    Mask { kind: MaskKind, classes: usize },
+    Mask {
+        kind: MaskKind,
+        classes: usize,
+    },
+    /// Rows of `x [classes, F]` by the labels of the batch's images: `[images, F]`.
+    Take,
     /// Of embeddings `[images, ..]` the first (0) or the second (1) of each pair: `[entries, ..]`.
-    Branch { number: usize },
+    Branch {
+        number: usize,
+    },
     /// A part of an axis.
-    Slice { axis: usize, start: usize, len: usize },
+    Slice {
+        axis: usize,
+        start: usize,
+        len: usize,
+    },
     /// Inputs behind one another along an axis.
-    Concat { axis: usize },
+    Concat {
+        axis: usize,
+    },
     /// The same without axes of size 1, or with: from `[a, 1]` to `[a]` and back.
-    Squeeze { axis: usize },
-    Unsqueeze { axis: usize },
+    Squeeze {
+        axis: usize,
+    },
+    Unsqueeze {
+        axis: usize,
+    },
 
     /// The backward pass of another node, from the gradient of its output to those of its inputs.
-    Gradient { of: usize },
+    Gradient {
+        of: usize,
+    },
     /// One gradient into another, or added to it.
     Copy,
 }
@@ -116,10 +176,7 @@ impl Op {
     pub fn ends(self) -> bool {
         matches!(
             self,
-            Op::Contrastive { .. }
-                | Op::BinaryCrossEntropy { .. }
-                | Op::SoftmaxCrossEntropy
-                | Op::Record
+            Op::Contrastive { .. } | Op::BinaryCrossEntropy { .. } | Op::SoftmaxCrossEntropy | Op::Record
         )
     }
 
@@ -131,7 +188,9 @@ impl Op {
             Op::Conv2d { .. } => 2..=3,
             Op::BatchNorm { .. } => 5..=5,
             Op::Dense | Op::LayerNorm { .. } | Op::WeightedSum | Op::Head => 3..=3,
-            Op::Add | Op::Scale | Op::ChannelConv | Op::Matmul { .. } | Op::Pairwise { .. } | Op::Record => 2..=2,
+            Op::Add | Op::Scale | Op::ChannelConv | Op::Matmul { .. } | Op::Pairwise { .. } | Op::Record => {
+                2..=2
+            }
             Op::Concat { .. } => 1..=7,
             _ => 1..=1,
         };
@@ -168,15 +227,22 @@ impl Op {
                 if groups == 0 || !image.channels.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
                     return Err(format!("{groups} groups do not divide its channels and {outputs}"));
                 }
-                let out = |size: usize, padding: usize, kernel: usize| (size + 2 * padding - kernel) / stride + 1;
-                Ok(sizes(&[outputs, out(image.height, padding[0], height), out(image.width, padding[1], width)]))
+                let out =
+                    |size: usize, padding: usize, kernel: usize| (size + 2 * padding - kernel) / stride + 1;
+                Ok(sizes(&[
+                    outputs,
+                    out(image.height, padding[0], height),
+                    out(image.width, padding[1], width),
+                ]))
             }
             Op::Flatten => Ok(sizes(&[values])),
             Op::Dense => Ok(sizes(&[fixed(inputs[1], 0)])),
             Op::Pool2d { size, stride, padding, .. } => {
                 let padded = [image.height, image.width].map(|side| side + 2 * padding);
                 if size == 0 || stride == 0 || padded.iter().any(|&side| side < size) || 2 * padding > size {
-                    return Err(format!("its window is {size}x{size}, its stride {stride}, its padding {padding}"));
+                    return Err(format!(
+                        "its window is {size}x{size}, its stride {stride}, its padding {padding}"
+                    ));
                 }
                 let [height, width] = padded.map(|side| (side - size) / stride + 1);
                 Ok(sizes(&[image.channels, height, width]))
@@ -208,7 +274,9 @@ impl Op {
             Op::Contrastive { .. } | Op::BinaryCrossEntropy { .. } | Op::SoftmaxCrossEntropy | Op::Record => {
                 Ok(Vec::new())
             }
-            Op::Elementwise { .. } => inputs[1..].iter().try_fold(x.to_vec(), |all, other| broadcast(&all, other)),
+            Op::Elementwise { .. } => {
+                inputs[1..].iter().try_fold(x.to_vec(), |all, other| broadcast(&all, other))
+            }
             Op::Reduce { axis, .. } | Op::Slice { axis, .. } | Op::Concat { axis } if axis >= x.len() => {
                 Err(format!("it has no axis {axis}"))
             }
@@ -221,7 +289,9 @@ impl Op {
                 let mut sum = 0;
                 for input in inputs {
                     match input.get(axis) {
-                        Some(Size(size)) if with(input, axis, Size(0)) == with(x, axis, Size(0)) => sum += size,
+                        Some(Size(size)) if with(input, axis, Size(0)) == with(x, axis, Size(0)) => {
+                            sum += size
+                        }
                         _ => return Err(format!("{} does not go behind the others", text(input))),
                     }
                 }
@@ -244,9 +314,13 @@ impl Op {
                 Err(format!("it compares rows with rows of {}", text(inputs[1])))
             }
             Op::Pairwise { .. } => Ok(vec![x[0], inputs[1][0]]),
+            Op::Take if x.len() != 2 => Err("it takes rows".into()),
+            Op::Take => Ok(vec![Images, x[1]]),
             Op::Branch { .. } if rows != Images => Err("it takes images".into()),
             Op::Branch { .. } => Ok([&[Entries], &x[1..]].concat()),
-            Op::Squeeze { axis } if x.get(axis) != Some(&Size(1)) => Err(format!("axis {axis} is not of size 1")),
+            Op::Squeeze { axis } if x.get(axis) != Some(&Size(1)) => {
+                Err(format!("axis {axis} is not of size 1"))
+            }
             Op::Squeeze { axis } => Ok([&x[..axis], &x[axis + 1..]].concat()),
             Op::Unsqueeze { axis } if axis > x.len() => Err(format!("there is no place {axis}")),
             Op::Unsqueeze { axis } => Ok([&x[..axis], &[Size(1)], &x[axis..]].concat()),

@@ -26,7 +26,8 @@ impl Definition for Contrastive {
     fn check(&self, _: &Loss, comparison: Option<Comparison>, _: usize) -> Result<(), String> {
         match comparison {
             Some(Comparison::Distance { head: true, .. }) => Ok(()),
-            _ => Err("the contrastive loss wants a distance with a head, and this model gives a probability".into()),
+            _ => Err("the contrastive loss wants a distance with a head, and this model gives a probability"
+                .into()),
         }
     }
 

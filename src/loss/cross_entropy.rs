@@ -18,7 +18,9 @@ impl Definition for CrossEntropy {
     fn check(&self, _: &Loss, comparison: Option<Comparison>, _: usize) -> Result<(), String> {
         match comparison {
             Some(Comparison::WeightedSum | Comparison::Exponential { .. }) => Ok(()),
-            _ => Err("the cross-entropy of pairs wants a probability, and this model gives a distance".into()),
+            _ => {
+                Err("the cross-entropy of pairs wants a probability, and this model gives a distance".into())
+            }
         }
     }
 

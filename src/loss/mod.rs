@@ -4,19 +4,21 @@
 //! one is a file here and a line in [`LOSSES`]; outside this crate it is a static [`Definition`], used by
 //! [`Loss::of`].
 
+mod batch_hard;
 mod classes;
 mod contrastive;
 mod cross_entropy;
+pub mod distance;
 mod episodes;
 mod hadsell;
 mod head;
 mod nt_xent;
-pub mod distance;
 
 use std::fmt;
 
 use crate::graph::{Graph, ValueId};
 
+pub use batch_hard::BatchHard;
 pub use classes::Classes;
 pub use contrastive::Contrastive;
 pub use cross_entropy::CrossEntropy;
@@ -28,7 +30,7 @@ pub use nt_xent::NtXent;
 
 /// All losses, by the names that `--loss` takes.
 pub static LOSSES: &[&dyn Definition] =
-    &[&Contrastive, &Hadsell, &CrossEntropy, &Episodes, &NtXent];
+    &[&Contrastive, &Hadsell, &CrossEntropy, &Episodes, &NtXent, &BatchHard];
 
 /// What a batch is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,12 @@ impl Loss {
         self.definition.similarity(self, distance)
     }
 
-    pub fn of_pair(&self, comparison: Option<Comparison>, (distance, similarity): (f64, f64), same: bool) -> f64 {
+    pub fn of_pair(
+        &self,
+        comparison: Option<Comparison>,
+        (distance, similarity): (f64, f64),
+        same: bool,
+    ) -> f64 {
         self.definition.of_pair(self, comparison, Verdict { distance, similarity }, same)
     }
 }

@@ -118,7 +118,10 @@ pub struct Model {
 }
 
 impl Model {
-    const fn new(name: &'static str, network: fn(Shape, &ModelOptions) -> Result<Network, ModelError>) -> Self {
+    const fn new(
+        name: &'static str,
+        network: fn(Shape, &ModelOptions) -> Result<Network, ModelError>,
+    ) -> Self {
         Model { name, network, classifies: None, gives_probability: false }
     }
 

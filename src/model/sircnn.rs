@@ -86,7 +86,8 @@ fn bottleneck(
     attention: Attention,
 ) -> ValueId {
     let name = |part: &str| format!("{name}.{part}");
-    let convs = [Conv::new(channels, 1, 1, 0), Conv::new(channels, 3, 2, 1), Conv::new(2 * channels, 1, 1, 0)];
+    let convs =
+        [Conv::new(channels, 1, 1, 0), Conv::new(channels, 3, 2, 1), Conv::new(2 * channels, 1, 1, 0)];
     let mut y = x;
     for (number, conv) in (1..).zip(convs) {
         let [own, norm] = ["conv", "bn"].map(|part| name(&format!("{part}{number}")));
@@ -111,7 +112,8 @@ fn bottleneck(
 /// Each channel alone, then all of them, along a sequence. It has one step, so of the three taps in a row the
 /// outer two only ever see padding.
 fn separable(graph: &mut Graph, name: &str, x: ValueId, channels: usize) -> ValueId {
-    let depthwise = Conv { kernel: [1, 3], padding: [0, 1], groups: channels, ..Conv::new(channels, 1, 1, 0) };
+    let depthwise =
+        Conv { kernel: [1, 3], padding: [0, 1], groups: channels, ..Conv::new(channels, 1, 1, 0) };
     let x = graph.conv2d(&format!("{name}.depthwise"), x, depthwise.unbiased());
     let names = ["pointwise", "bn"].map(|part| format!("{name}.{part}"));
     normed(graph, [&names[0], &names[1]], x, Conv::new(channels, 1, 1, 0))

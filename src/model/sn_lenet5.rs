@@ -24,7 +24,12 @@ pub(super) fn padding(model: &str, input: Shape) -> Result<usize, ModelError> {
     }
 }
 
-pub(super) fn backbone(graph: &mut Graph, images: ValueId, padding: usize, options: &ModelOptions) -> ValueId {
+pub(super) fn backbone(
+    graph: &mut Graph,
+    images: ValueId,
+    padding: usize,
+    options: &ModelOptions,
+) -> ValueId {
     let mut x = images;
     for (number, conv) in [(1, Conv::new(6, 5, 1, padding)), (2, Conv::new(16, 5, 1, 0))] {
         x = graph.conv2d(&format!("conv{number}"), x, conv);

@@ -3,7 +3,7 @@
 use super::{Cost, Step, View, attributes, step};
 
 attributes! {
-    /// `y[i] = x[index[i]]`. Each index must be one of a row.
+    /// `y[i] = x[index[slot.first + i]]`: rows of a table by the labels of a batch. Each index must be one of a row.
     pub struct Take {
         /// Rows taken.
         pub rows: u32,
@@ -15,7 +15,7 @@ attributes! {
 }
 
 impl Take {
-    /// `x` [table_rows, features], the words `index` [rows] -> `y` [rows, features].
+    /// `x` [table_rows, features], the words `index` [..] -> `y` [rows, features].
     pub fn forward(&self, x: View, index: View, y: View) -> Step {
         step(
             ("take", "forward"),

@@ -79,7 +79,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
         add::cases,
         scale::cases,
         channel_conv::cases,
-    collect::cases,
+        collect::cases,
         dropout::cases,
         standardize::cases,
         sgd::cases,

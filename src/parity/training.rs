@@ -15,10 +15,10 @@ use crate::cpu::Cpu;
 use crate::data::{Dataset, Glyphs, Pair, Shape, glyphs, pairs, split};
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{Device, Gpu};
-use crate::model::resnet::{self, Residual};
-use crate::model::sircnn::{self, Attention};
 use crate::graph::{Graph, Initialization, Op};
 use crate::loss::Loss;
+use crate::model::resnet::{self, Residual};
+use crate::model::sircnn::{self, Attention};
 use crate::model::{self, ModelError, ModelOptions, Network};
 use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
@@ -361,7 +361,7 @@ fn traced_fused(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
     traced(subject, PlanKind::Fused, (Model::LeNet(smooth()), 1e-4), |device| device.max_binding)
 }
 
-/// The CPU has no launches to stop between; `tests/golden` holds its whole steps to f64.
+/// The CPU has no launches to stop between; `tests/library/golden` holds its whole steps to f64.
 fn traced(
     subject: &Subject,
     kind: PlanKind,

@@ -56,7 +56,12 @@ impl Lowering<'_, '_> {
         let node = &self.graph.nodes[of];
         if let Some((activation, pool)) = self.pool_blocked(of, 1) {
             // Its gradient goes right to that of the activation's input, as blocks.
-            let before = self.graph.nodes.iter().enumerate().find(|(_, node)| node.op == Op::Gradient { of: activation });
+            let before = self
+                .graph
+                .nodes
+                .iter()
+                .enumerate()
+                .find(|(_, node)| node.op == Op::Gradient { of: activation });
             let Some((skipped, before)) = before else { return Ok(None) };
             let Some(dz) = before.outputs[0] else { return Ok(None) };
             self.skipped.insert(skipped);
@@ -91,10 +96,24 @@ impl Lowering<'_, '_> {
                     blocks = self.builder.activation(images, conv.blocks_len());
                     launches.push(conv.block_gradient(dy[piece], blocks));
                 }
-                launches.extend(self.conv_backward(node, &conv, accumulate, (spread, blocks), targets, dx)?);
+                launches.extend(self.conv_backward(
+                    node,
+                    &conv,
+                    accumulate,
+                    (spread, blocks),
+                    targets,
+                    dx,
+                )?);
             } else {
                 let windows = self.dense_blocked(of, images)?;
-                launches.extend(self.dense_backward(node, windows, accumulate, (x[piece], dy[piece]), targets, dx));
+                launches.extend(self.dense_backward(
+                    node,
+                    windows,
+                    accumulate,
+                    (x[piece], dy[piece]),
+                    targets,
+                    dx,
+                ));
             }
         }
         Ok(Some(launches))
@@ -223,18 +242,19 @@ impl Lowering<'_, '_> {
     fn dense_blocked(&self, number: usize, images: usize) -> Result<Vec<DenseBlocked>, PlanError> {
         let activation = self.following(number);
         let windows = self.row_windows(&self.graph.nodes[number], images, VECTOR)?;
-        let blocked = windows.into_iter().map(|(Dense { images, inputs, outputs, first_row, rows, .. }, _)| {
-            DenseBlocked {
-                images,
-                inputs,
-                outputs,
-                first_row,
-                rows,
-                activated: activation.is_some(),
-                activation: activation.map_or(ActivationKind::Relu, |(_, kind)| kind),
-                accumulate: false,
-            }
-        });
+        let blocked =
+            windows.into_iter().map(|(Dense { images, inputs, outputs, first_row, rows, .. }, _)| {
+                DenseBlocked {
+                    images,
+                    inputs,
+                    outputs,
+                    first_row,
+                    rows,
+                    activated: activation.is_some(),
+                    activation: activation.map_or(ActivationKind::Relu, |(_, kind)| kind),
+                    accumulate: false,
+                }
+            });
         Ok(blocked.collect())
     }
 

@@ -6,8 +6,8 @@
 
 use super::lower::Lowering;
 use super::{
-    Buffer, Capacity, HISTORY, Mode, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor, lists,
-    liveness,
+    Buffer, Capacity, HISTORY, Mode, Parameter, Phase, Plan, PlanError, PlanKind, PlanOptions, Role, Tensor,
+    lists, liveness,
 };
 use crate::graph::{Batch, Dim, Graph, ValueId};
 use crate::loss::Inputs;
@@ -211,7 +211,8 @@ impl Builder<'_> {
         entries: usize,
     ) -> Result<Vec<Step>, PlanError> {
         let (total, branches) = (self.options.batch_size, self.options.batch.branches());
-        let pieces: Vec<usize> = (0..total).step_by(entries).map(|first| entries.min(total - first)).collect();
+        let pieces: Vec<usize> =
+            (0..total).step_by(entries).map(|first| entries.min(total - first)).collect();
         let ends: Vec<ValueId> = graph
             .nodes
             .iter()
@@ -310,7 +311,8 @@ impl Builder<'_> {
         let train_index = self.lone(index, Role::List, &[capacity.pairs, branches]);
         let train_labels = self.lone(labels, Role::List, &[capacity.pairs]);
         let shape = [capacity.pairs, branches, MATRIX];
-        let train_matrices = (training && self.options.augment).then(|| self.lone(matrices, Role::List, &shape));
+        let train_matrices =
+            (training && self.options.augment).then(|| self.lone(matrices, Role::List, &shape));
         let shape = [capacity.images, STATISTICS];
         let statistics =
             self.options.standardize.then(|| self.lone(Plan::STATISTICS, Role::Statistics, &shape));

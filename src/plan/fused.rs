@@ -91,7 +91,8 @@ impl Builder<'_> {
         embedded: View,
         compared: View,
     ) -> Result<Step, PlanError> {
-        let refused = || unfusable("the loss", "it has the contrastive loss of a Euclidean or an L1 distance");
+        let refused =
+            || unfusable("the loss", "it has the contrastive loss of a Euclidean or an L1 distance");
         let loss = graph.nodes.iter().find(|node| node.op.ends()).map(|node| (node.op, node.inputs[0]));
         let Some((Op::Contrastive { convention, margin }, of)) = loss else { return Err(refused()) };
         let distance = distance(network).ok_or_else(refused)?;
@@ -180,7 +181,8 @@ impl Builder<'_> {
         let Some(distance) = distance(network) else {
             return Err(unfusable("the comparison", "it compares by a Euclidean or an L1 distance"));
         };
-        let [hidden, features] = [6, 8].map(|number| super::layers::size(graph.shape(nodes[number].output()), 1));
+        let [hidden, features] =
+            [6, 8].map(|number| super::layers::size(graph.shape(nodes[number].output()), 1));
         let head = network.comparison.is_some_and(Comparison::has_head);
         let trunk = Trunk {
             images: 2 * self.options.batch_size as u32,
@@ -211,7 +213,8 @@ impl Builder<'_> {
             rest2: (1.0 - adam.beta2) as f32,
             eps: adam.eps,
         };
-        let fitted = trunk.fitted().map_err(|(part, why)| unfusable(&nodes[[0, 3, 6, 8][part]].name, &why))?;
+        let fitted =
+            trunk.fitted().map_err(|(part, why)| unfusable(&nodes[[0, 3, 6, 8][part]].name, &why))?;
         let weights: Vec<ValueId> = nodes.iter().flat_map(|node| node.inputs[1..].to_vec()).collect();
         debug_assert!(self.stands_as(graph, &weights, &fitted));
         Ok((fitted, data))

@@ -78,9 +78,17 @@ impl Builder<'_> {
                 eps: adam.eps,
                 decays: coefficient != 0.0,
             }
-            .forward(&AdamViews { gradient, parameter, first_moment: moments[0], second_moment: moments[1] }),
-            OptimizerOptions::Sgd(_) => Sgd { count, penalty: coefficient as f32 }
-                .forward(&SgdViews { gradient, parameter, velocity: moments[0] }),
+            .forward(&AdamViews {
+                gradient,
+                parameter,
+                first_moment: moments[0],
+                second_moment: moments[1],
+            }),
+            OptimizerOptions::Sgd(_) => Sgd { count, penalty: coefficient as f32 }.forward(&SgdViews {
+                gradient,
+                parameter,
+                velocity: moments[0],
+            }),
         }
     }
 }

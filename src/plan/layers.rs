@@ -60,7 +60,9 @@ impl Lowering<'_, '_> {
                         launches.push(part.forward(x, window.of(weight), bias, y));
                     }
                 }
-                Op::Pool2d { .. } | Op::GlobalAveragePool => launches.push(self.pool(node, rows).forward(x, y)),
+                Op::Pool2d { .. } | Op::GlobalAveragePool => {
+                    launches.push(self.pool(node, rows).forward(x, y))
+                }
                 Op::Activation(kind) => {
                     launches.push(Activation { count, kind, accumulate: false }.forward(x, y));
                 }
@@ -104,7 +106,8 @@ impl Lowering<'_, '_> {
         };
         let dweights = self.weight_gradients(gradient);
         let mut launches = Vec::new();
-        for (piece, ((rows, &x), &dy)) in self.rows_of(node.output()).into_iter().zip(&x).zip(&dy).enumerate() {
+        for (piece, ((rows, &x), &dy)) in self.rows_of(node.output()).into_iter().zip(&x).zip(&dy).enumerate()
+        {
             let target = dx.as_ref().map(|(views, accumulate)| (views[piece], *accumulate));
             let adding = |dweight: (View, bool)| piece > 0 || dweight.1;
             let count = (rows * self.row_len(node.output())) as u32;
@@ -121,7 +124,8 @@ impl Lowering<'_, '_> {
                         launches.push(reduce.forward(parts, dweight.0));
                     }
                     if let &[_, dbias] = dweights {
-                        launches.push(Conv2d { accumulate: adding(dbias), ..conv }.backward_bias(dy, dbias.0));
+                        launches
+                            .push(Conv2d { accumulate: adding(dbias), ..conv }.backward_bias(dy, dbias.0));
                     }
                     launches.extend(target.map(|(dx, accumulate)| {
                         Conv2d { accumulate, ..conv }.backward_input(dy, weight, dx)
@@ -133,7 +137,8 @@ impl Lowering<'_, '_> {
                         let added = Dense { accumulate: adding(dweight), ..part };
                         launches.push(added.backward_weight(x, dy, window.of(dweight.0)));
                         if part.first_row == 0 {
-                            launches.push(Dense { accumulate: adding(dbias), ..part }.backward_bias(dy, dbias.0));
+                            launches
+                                .push(Dense { accumulate: adding(dbias), ..part }.backward_bias(dy, dbias.0));
                         }
                         launches.extend(target.map(|(dx, accumulate)| {
                             let part = Dense { accumulate: accumulate || part.first_row > 0, ..part };

@@ -58,7 +58,8 @@ impl<'a, 'o> Lowering<'a, 'o> {
         let mut places = HashMap::new();
         for (number, value) in graph.values.iter().enumerate() {
             if let Some(parameter) = value.parameter {
-                let buffer = if graph.parameters[parameter].trainable { fixed.parameters } else { fixed.state };
+                let buffer =
+                    if graph.parameters[parameter].trainable { fixed.parameters } else { fixed.state };
                 places.insert(ValueId(number), Place::Whole(builder.parameter(parameter, buffer)));
             }
         }
@@ -182,7 +183,8 @@ impl<'a, 'o> Lowering<'a, 'o> {
             (&Place::Whole(view), _) if self.is_plain() => vec![view],
             (&Place::Whole(view), _) => {
                 let rows = self.new_rows(value, self.row_len(value));
-                let steps = self.collects(value).zip(&rows).map(|(collect, &row)| collect.backward(view, row));
+                let steps =
+                    self.collects(value).zip(&rows).map(|(collect, &row)| collect.backward(view, row));
                 let steps = steps.collect();
                 self.steps.add("collect", steps);
                 self.converted.insert(value, Place::Rows(rows.clone()));
@@ -286,9 +288,12 @@ impl<'a, 'o> Lowering<'a, 'o> {
     /// Adds shares that lie otherwise to the gradients that they are of.
     fn settle(&mut self) {
         for (value, share) in std::mem::take(&mut self.unsettled) {
-            let added = |from: View, to: View| Add { count: to.len as u32, accumulate: true }.backward(from, to);
+            let added =
+                |from: View, to: View| Add { count: to.len as u32, accumulate: true }.backward(from, to);
             let launches = match (share, &self.places[&value]) {
-                (Place::Rows(rows), Place::Rows(to)) => rows.into_iter().zip(to).map(|(from, &to)| added(from, to)).collect(),
+                (Place::Rows(rows), Place::Rows(to)) => {
+                    rows.into_iter().zip(to).map(|(from, &to)| added(from, to)).collect()
+                }
                 (Place::Whole(from), &Place::Whole(to)) => vec![added(from, to)],
                 (Place::Rows(rows), &Place::Whole(view)) => {
                     self.adding(value).zip(rows).map(|(collect, row)| collect.forward(row, view)).collect()

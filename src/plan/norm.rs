@@ -75,9 +75,8 @@ impl Lowering<'_, '_> {
         let node = &self.graph.nodes[of];
         let norms = self.norms(node);
         let (channels, parts) = (norms[0].channels, norms[0].parts_in_all);
-        let partial = [(); 2].map(|()| {
-            self.builder.temporary(Layout::Plain, parts as usize, channels as usize)
-        });
+        let partial =
+            [(); 2].map(|()| self.builder.temporary(Layout::Plain, parts as usize, channels as usize));
         let (x, dy) = (self.rows(node.inputs[0]), self.rows(gradient.inputs[0]));
         let statistics = self.statistics[&of];
         let views = self.norm_views(node, statistics);

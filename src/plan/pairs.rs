@@ -28,8 +28,9 @@ impl Lowering<'_, '_> {
             Op::WeightedSum => {
                 let y = self.output_whole(node.output());
                 let [weight, bias] = self.weights(node);
-                let launch =
-                    |((first, pairs), x)| weighted_sum(first, pairs, features, false).forward(x, weight, bias, y);
+                let launch = |((first, pairs), x)| {
+                    weighted_sum(first, pairs, features, false).forward(x, weight, bias, y)
+                };
                 pieces.into_iter().map(launch).collect()
             }
             Op::Episode { way } => {
@@ -83,7 +84,8 @@ impl Lowering<'_, '_> {
                 pieces.into_iter().zip(dy).zip(&to).map(launch).collect()
             }
             _ => {
-                let launch = |(((first, rows), x), &to)| softmax(first, rows, features).backward(x, label, to);
+                let launch =
+                    |(((first, rows), x), &to)| softmax(first, rows, features).backward(x, label, to);
                 pieces.into_iter().zip(&to).map(launch).collect()
             }
         }
@@ -135,7 +137,8 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn head_backward(&mut self, node: &Node, gradient: &Node) -> Vec<Step> {
-        let (x, y, dy) = (self.whole(node.inputs[0]), self.whole(node.output()), self.whole(gradient.inputs[0]));
+        let (x, y, dy) =
+            (self.whole(node.inputs[0]), self.whole(node.output()), self.whole(gradient.inputs[0]));
         let [weight, _] = self.weights(node);
         let dweights = self.weight_gradients(gradient);
         let head = Head { pairs: x.len as u32 };

@@ -12,6 +12,7 @@ use crate::ops::pairwise::Pairwise;
 use crate::ops::record::Record;
 use crate::ops::reduce::Reduce;
 use crate::ops::reduction::{AxisReduction, Reduction};
+use crate::ops::take::Take;
 use crate::ops::{Layout, Step, View};
 
 /// Rows below it have no direction (PyTorch's `normalize` has the same).
@@ -80,12 +81,14 @@ impl Lowering<'_, '_> {
                 };
                 vec![op.forward(inputs[0], inputs[1], y)]
             }
+            Op::Take => vec![self.take(node).forward(inputs[0], self.fixed.train_labels, y)],
             Op::Pairwise { .. } => vec![self.pairwise(node).forward(inputs[0], inputs[1], y)],
             Op::Normalize => vec![self.normalization(node).forward(inputs[0], y)],
             Op::LayerNorm { .. } => vec![self.layer_norm(node).forward(inputs[0], inputs[1], inputs[2], y)],
             Op::Mask { kind, .. } => {
                 let [.., rows, columns] = self.sizes(output);
-                let (rows, columns) = if self.graph.shape(output).len() == 1 { (columns, 1) } else { (rows, columns) };
+                let (rows, columns) =
+                    if self.graph.shape(output).len() == 1 { (columns, 1) } else { (rows, columns) };
                 vec![Mask { kind, rows, columns }.forward(self.fixed.train_labels, y)]
             }
             Op::Slice { axis, start, .. } => {
@@ -112,7 +115,9 @@ impl Lowering<'_, '_> {
         match node.op {
             Op::BatchNorm { .. } => return self.scalar_norm_backward(of, node, gradient),
             Op::Head => return self.head_backward(node, gradient),
-            Op::Contrastive { .. } | Op::BinaryCrossEntropy { .. } => return self.loss_backward(node, gradient),
+            Op::Contrastive { .. } | Op::BinaryCrossEntropy { .. } => {
+                return self.loss_backward(node, gradient);
+            }
             _ => {}
         }
         let dy = self.whole(gradient.inputs[0]);
@@ -133,12 +138,19 @@ impl Lowering<'_, '_> {
                 }
                 Op::Pairwise { .. } => {
                     let d = self.whole(node.output());
-                    let op = Pairwise { accumulate, transposed: slot == 1, ..self.pairwise(node) };
+                    let Pairwise { rows, columns, .. } = self.pairwise(node);
+                    let (rows, columns) = if slot == 1 { (columns, rows) } else { (rows, columns) };
+                    let op =
+                        Pairwise { rows, columns, accumulate, transposed: slot == 1, ..self.pairwise(node) };
                     launches.push(op.backward(inputs[slot], inputs[1 - slot], d, dy, dx));
                 }
                 Op::Normalize => {
                     let op = Normalize { accumulate, ..self.normalization(node) };
                     launches.push(op.backward(inputs[0], dy, dx));
+                }
+                Op::Take => {
+                    let op = Take { accumulate, ..self.take(node) };
+                    launches.push(op.backward(dy, self.fixed.train_labels, dx));
                 }
                 Op::Branch { .. } | Op::Slice { .. } => {
                     let sizes = self.sizes(node.inputs[0]);
@@ -159,9 +171,12 @@ impl Lowering<'_, '_> {
                 }
                 Op::Concat { axis } => {
                     let (sizes, axis) = (self.sizes(node.output()), self.axis(node.output(), axis));
-                    let before = node.inputs[..slot].iter().map(|&input| self.sizes(input)[axis] as usize).sum();
+                    let before =
+                        node.inputs[..slot].iter().map(|&input| self.sizes(input)[axis] as usize).sum();
                     let from = part(sizes, axis, before);
-                    launches.push(copy(self.sizes(node.inputs[slot]), [None, Some(from)], accumulate).unary(dy, dx));
+                    launches.push(
+                        copy(self.sizes(node.inputs[slot]), [None, Some(from)], accumulate).unary(dy, dx),
+                    );
                 }
                 op => unreachable!("{op:?} goes back elsewhere"),
             }
@@ -181,7 +196,8 @@ impl Lowering<'_, '_> {
         let from = self.rows(node.inputs[0]);
         let (to, accumulate) = self.target_rows(node.output(), row_len);
         let rows = self.rows_of(node.inputs[0]).into_iter().zip(from).zip(to);
-        rows.map(|((rows, from), to)| Add { count: (rows * row_len) as u32, accumulate }.backward(from, to)).collect()
+        rows.map(|((rows, from), to)| Add { count: (rows * row_len) as u32, accumulate }.backward(from, to))
+            .collect()
     }
 
     fn layer_norm_backward(&mut self, node: &Node, gradient: &Node, [x, weight, dy]: [View; 3]) -> Vec<Step> {
@@ -213,6 +229,12 @@ impl Lowering<'_, '_> {
         let [.., rows, columns] = self.sizes(node.output());
         let features = self.row_len(node.inputs[0]) as u32;
         Pairwise { rows, columns, features, kind, floor, transposed: false, accumulate: false }
+    }
+
+    fn take(&self, node: &Node) -> Take {
+        let [.., rows, features] = self.sizes(node.output());
+        let [.., table_rows, _] = self.sizes(node.inputs[0]);
+        Take { rows, table_rows, features, accumulate: false }
     }
 
     fn normalization(&self, node: &Node) -> Normalize {
@@ -251,7 +273,8 @@ impl Lowering<'_, '_> {
 /// Where elements of a tensor of these sizes lie as seen from larger ones: sizes of 1 repeat.
 fn stretched(own: [u32; 4], sizes: [u32; 4]) -> Strided {
     let dense = Strided::dense(own);
-    let strides = std::array::from_fn(|axis| if own[axis] == 1 && sizes[axis] > 1 { 0 } else { dense.strides[axis] });
+    let strides =
+        std::array::from_fn(|axis| if own[axis] == 1 && sizes[axis] > 1 { 0 } else { dense.strides[axis] });
     Strided { strides, ..dense }
 }
 

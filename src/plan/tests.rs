@@ -1,7 +1,8 @@
 use super::*;
-use crate::model::{Comparison, LayerKind, ModelError, ModelOptions, Network, network};
+use crate::graph::{Conv, Graph, Initialization, Initializer, Op, ValueId};
+use crate::loss::{Classes, CrossEntropy, Episodes, NtXent, PairDistance};
+use crate::model::{ModelError, ModelOptions, Network, network};
 use crate::ops::activation::ActivationKind;
-use crate::ops::distance::DistanceKind;
 use crate::ops::dropout::Dropout;
 use crate::ops::{Access, Constant};
 use crate::plan::optimizer::Family;
@@ -12,12 +13,51 @@ fn lenet(channels: usize, side: usize, options: &ModelOptions) -> Network {
     network("sn-lenet5", Shape { channels, height: side, width: side }, options).unwrap()
 }
 
+/// What distinguishes a network of SN-LeNet-5's kind.
+#[derive(Clone, Copy)]
+struct Layers {
+    convs: [Conv; 2],
+    outputs: [usize; 2],
+    /// Of the last dense layer; none leaves it out.
+    last: Option<ActivationKind>,
+    dropout: Option<f32>,
+}
+
+const LENET: Layers = Layers {
+    convs: [Conv::new(6, 5, 1, 2), Conv::new(16, 5, 1, 0)],
+    outputs: [120, 84],
+    last: Some(ActivationKind::Relu),
+    dropout: None,
+};
+
+fn of_layers(layers: Layers) -> Network {
+    let options = ModelOptions::default();
+    let build = |graph: &mut Graph, images| {
+        let mut x = images;
+        for (number, conv) in (1..).zip(layers.convs) {
+            x = graph.conv2d(&format!("conv{number}"), x, conv);
+            x = graph.activation(&format!("act{number}"), x, options.activation);
+            x = graph.pool(&format!("pool{number}"), x, options.pool, [2, 2, 0]);
+        }
+        x = graph.dense("fc1", x, layers.outputs[0]);
+        x = graph.activation("act3", x, options.activation);
+        if let Some(rate) = layers.dropout {
+            x = graph.apply("dropout", Op::Dropout { rate }, &[x]);
+        }
+        x = graph.dense("fc2", x, layers.outputs[1]);
+        layers.last.map_or(x, |kind| graph.activation("act4", x, kind))
+    };
+    let input = Shape { channels: 1, height: 28, width: 28 };
+    Network::new("sn-lenet5", input, Initialization::PyTorch, Some(options.comparison), build).unwrap()
+}
+
 fn options(kind: PlanKind, batch_size: usize, max_binding: usize, layout: Layout) -> PlanOptions {
     PlanOptions {
         kind,
+        mode: Mode::Training,
         batch: BatchLayout::Pairs,
         batch_size,
-        loss: PairLoss::default(),
+        loss: Loss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         standardize: false,
@@ -86,13 +126,13 @@ fn a_split_plan_computes_as_much_as_a_whole_one() {
 fn what_cannot_fit_is_refused() {
     let error = plan(64, 10_000, Layout::Plain).unwrap_err();
     assert!(matches!(error, PlanError::TooLarge { limit: 10_000, .. }), "{error}");
-    assert!(matches!(plan(0, 1 << 20, Layout::Plain), Err(PlanError::Batch { pairs: 0, .. })));
-    assert!(matches!(plan(1, 1 << 20, Layout::Plain), Err(PlanError::Batch { pairs: 1, .. })));
+    assert!(matches!(plan(0, 1 << 20, Layout::Plain), Err(PlanError::Batch { entries: 0, .. })));
+    assert!(matches!(plan(1, 1 << 20, Layout::Plain), Err(PlanError::Batch { entries: 1, .. })));
 }
 
 #[test]
 fn a_fused_step_takes_four_launches_whatever_the_options() {
-    let l1 = Comparison::Distance { kind: DistanceKind::L1, head: false };
+    let l1 = Comparison::Distance { kind: PairDistance::L1, head: false };
     let other = ModelOptions { activation: ActivationKind::Tanh, comparison: l1, ..ModelOptions::default() };
     for (channels, side, model, batch_size) in [
         (1, 28, ModelOptions::default(), 64),
@@ -111,21 +151,17 @@ fn a_fused_step_takes_four_launches_whatever_the_options() {
 #[test]
 fn what_cannot_be_fused_is_refused_by_name_and_auto_takes_another() {
     let good = lenet(1, 28, &ModelOptions::default());
-    let changed = |number: usize, kind| {
-        let mut network = good.clone();
-        network.layers[number].kind = kind;
-        network
-    };
-    let conv = |out_channels, kernel, padding| LayerKind::conv2d(out_channels, kernel, 1, padding);
-    for (network, name, part) in [
-        (changed(3, conv(16, 9, 0)), "conv2", "kernel"),
-        (changed(0, conv(6, 3, 3)), "conv1", "padding"),
-        (changed(0, conv(40, 5, 2)), "conv2", "activations"),
-        (changed(6, LayerKind::Dense { outputs: 1500 }), "fc1", "vectors"),
-        (changed(9, LayerKind::Activation(ActivationKind::Tanh)), "sn-lenet5", "one kind"),
-        (changed(7, LayerKind::Dense { outputs: 4 }), "sn-lenet5", "layers"),
+    let conv = Conv::new;
+    for (layers, name, part) in [
+        (Layers { convs: [LENET.convs[0], conv(16, 9, 1, 0)], ..LENET }, "conv2", "kernel"),
+        (Layers { convs: [conv(6, 3, 1, 3), LENET.convs[1]], ..LENET }, "conv1", "padding"),
+        (Layers { convs: [conv(40, 5, 1, 2), LENET.convs[1]], ..LENET }, "conv2", "activations"),
+        (Layers { convs: [LENET.convs[0].unbiased(), LENET.convs[1]], ..LENET }, "sn-lenet5", "no bias"),
+        (Layers { outputs: [1500, 84], ..LENET }, "fc1", "vectors"),
+        (Layers { last: Some(ActivationKind::Tanh), ..LENET }, "sn-lenet5", "one kind"),
+        (Layers { last: None, ..LENET }, "sn-lenet5", "layers"),
     ] {
-        let error = fused(&network, 8, 1 << 27).unwrap_err();
+        let error = fused(&of_layers(layers), 8, 1 << 27).unwrap_err();
         let PlanError::Unfusable { what, why } = &error else { panic!("{error}") };
         assert!(what == name && why.contains(part), "{error}");
     }
@@ -259,9 +295,7 @@ fn layouts_convert_there_and_back() {
 /// What the blocked kernels do not support, the unfused ones compute: a dense layer with an odd row.
 #[test]
 fn odd_layers_of_a_blocked_plan_are_unfused() {
-    let input = Shape { channels: 1, height: 28, width: 28 };
-    let mut network = network("sn-lenet5", input, &ModelOptions::default()).unwrap();
-    network.layers[6].kind = crate::model::LayerKind::Dense { outputs: 121 };
+    let network = of_layers(Layers { outputs: [121, 84], ..LENET });
     let whole = plan_as(PlanKind::Blocked, 4, 1 << 27, Layout::Plain).unwrap();
     let odd = build(&network, &whole.options).unwrap();
     let layers = |plan: &Plan, op| -> Vec<String> {
@@ -336,15 +370,14 @@ fn networks_of_the_papers_have_their_parameters() {
 }
 
 fn without_head() -> ModelOptions {
-    let comparison = Comparison::Distance { kind: DistanceKind::L1, head: false };
+    let comparison = Comparison::Distance { kind: PairDistance::L1, head: false };
     ModelOptions { comparison, ..ModelOptions::default() }
 }
 
 /// Dropout is of training alone; embedding reads past it.
 #[test]
 fn dropout_is_left_out_of_embedding_and_cut_like_the_batch() {
-    let mut network = lenet(1, 28, &ModelOptions::default());
-    network.layers.insert(8, crate::model::Layer::new("dropout", LayerKind::Dropout { rate: 0.25 }));
+    let network = of_layers(Layers { dropout: Some(0.25), ..LENET });
     let plain = options(PlanKind::Unfused, 9, 1 << 27, Layout::Plain);
     for (max_binding, pieces) in [(1 << 27, 1), (64 << 10, 9)] {
         let plan = build(&network, &PlanOptions { max_binding, ..plain }).unwrap();
@@ -393,42 +426,103 @@ fn standardization_follows_every_gather() {
 
 #[test]
 fn layers_that_do_not_fit_are_refused_by_name() {
-    let input = Shape { channels: 1, height: 28, width: 28 };
-    let good = network("resnet-small", input, &ModelOptions::default()).unwrap();
-    let options = options(PlanKind::Unfused, 4, 1 << 27, Layout::Plain);
-    let refused = |network: &Network| match build(network, &options) {
-        Err(PlanError::Layer { layer, why, .. }) => (layer, why),
-        other => panic!("{other:?}"),
+    let input = Shape { channels: 4, height: 9, width: 9 };
+    let refused = |build: fn(&mut Graph, ValueId) -> ValueId| {
+        let network = Network::new("a network", input, Initialization::PyTorch, None, build);
+        let error = network.unwrap_err();
+        (error.layer, error.why)
     };
-    let add = good.layers.iter().position(|layer| layer.kind == LayerKind::Add).unwrap();
-    let with = |number: usize, change: fn(&mut crate::model::Layer)| {
-        let mut network = good.clone();
-        change(&mut network.layers[number]);
-        refused(&network)
-    };
-    assert_eq!(with(add, |layer| layer.inputs[1] = "nowhere".into()).1, "no layer nowhere stands before it");
-    assert_eq!(with(add, |layer| layer.inputs.truncate(1)).1, "it takes 2, not 1");
-    assert!(with(add, |layer| layer.inputs[1] = "act1".into()).1.starts_with("what it adds is"));
-    assert_eq!(with(add, |layer| layer.kind = LayerKind::Scale).0, "layer1.0.add");
-    assert!(
-        with(0, |layer| layer.kind = LayerKind::ChannelConv { kernel: 3 })
-            .1
-            .starts_with("it takes one value")
-    );
-    assert!(with(2, |layer| layer.kind = LayerKind::Dropout { rate: 1.0 }).1.contains("rate is 1"));
-    let grouped = |layer: &mut crate::model::Layer| {
-        if let LayerKind::Conv2d { groups, .. } = &mut layer.kind {
-            *groups = 3;
-        }
-    };
-    assert!(with(3, grouped).1.starts_with("3 groups do not divide"));
-    assert_eq!(with(1, |layer| layer.name = "conv1".into()).1, "there are two of this name");
-    let mut network = good.clone();
-    network.layers[add] =
-        crate::model::Layer::new("layer1.0.add", LayerKind::Activation(ActivationKind::Relu));
-    assert_eq!(refused(&network), ("layer1.0.bn2".into(), "no layer takes what it gives".into()));
-    let error = build(&good, &PlanOptions { kind: PlanKind::Fused, ..options }).unwrap_err();
+    let cases: [(fn(&mut Graph, ValueId) -> ValueId, &str, &str); 8] = [
+        (|g, x| g.apply("sum", Op::Add, &[x]), "sum", "it takes 2, not 1"),
+        (
+            |g, x| {
+                let y = g.conv2d("conv", x, Conv::new(5, 3, 1, 1));
+                g.apply("sum", Op::Add, &[x, y])
+            },
+            "sum",
+            "what it adds is [images, 5, 9, 9]",
+        ),
+        (|g, x| g.apply("scale", Op::Scale, &[x, x]), "scale", "its factors are"),
+        (|g, x| g.channel_conv("eca", x, 3), "eca", "it takes one value"),
+        (|g, x| g.apply("drop", Op::Dropout { rate: 1.0 }, &[x]), "drop", "its rate is 1"),
+        (
+            |g, x| g.conv2d("conv", x, Conv { groups: 3, ..Conv::new(6, 3, 1, 1) }),
+            "conv",
+            "3 groups do not divide",
+        ),
+        (
+            |g, x| {
+                let y = g.dense("fc", x, 3);
+                g.dense("fc", y, 3)
+            },
+            "fc.weight",
+            "there are two of this name",
+        ),
+        (
+            |g, x| {
+                g.dense("unused", x, 3);
+                g.dense("fc", x, 3)
+            },
+            "unused",
+            "no layer takes what it gives",
+        ),
+    ];
+    for (build, layer, why) in cases {
+        let found = refused(build);
+        assert!(found.0 == layer && found.1.starts_with(why), "{found:?}");
+    }
+    let residual =
+        network("resnet-small", Shape { channels: 1, height: 28, width: 28 }, &ModelOptions::default());
+    let options = options(PlanKind::Fused, 4, 1 << 27, Layout::Plain);
+    let error = build(&residual.unwrap(), &options).unwrap_err();
     assert!(matches!(error, PlanError::Unfusable { .. }), "{error}");
+}
+
+/// An inference plan embeds and scores as a training plan does, with nothing else.
+#[test]
+fn inference_has_no_gradients_and_the_same_steps() {
+    let network =
+        network("resnet18", Shape { channels: 1, height: 28, width: 28 }, &ModelOptions::default()).unwrap();
+    for kind in SPLITTABLE {
+        let training = options(kind, 8, 1 << 27, Layout::Plain);
+        let [whole, alone] = [Mode::Training, Mode::Inference]
+            .map(|mode| build(&network, &PlanOptions { mode, ..training }).unwrap());
+        assert!(alone.train.is_empty() && !whole.train.is_empty());
+        let launches = |steps: &[Step]| -> Vec<_> {
+            steps.iter().map(|step| (step.op, step.entry, step.layer.clone(), step.workgroups)).collect()
+        };
+        assert_eq!(launches(&alone.embed), launches(&whole.embed));
+        assert_eq!(launches(&alone.score), launches(&whole.score));
+        assert!(
+            alone.tensor("conv1.weight.gradient").is_none()
+                && alone.tensor("pairs.same").is_none_or(|t| t.view.len == 0)
+        );
+        assert!(3 * alone.memory() < whole.memory(), "{} {}", alone.memory(), whole.memory());
+        nothing_is_overwritten(&alone);
+    }
+}
+
+/// A loss that is made of primitives, over all images of a batch however that is cut.
+#[test]
+fn a_composed_loss_sees_the_whole_batch() {
+    let loss = Loss::of(&NtXent);
+    let comparison = loss.comparison(PairDistance::EUCLIDEAN);
+    let network = lenet(1, 28, &ModelOptions { comparison, ..ModelOptions::default() });
+    for kind in SPLITTABLE {
+        for (max_binding, pieces) in [(1 << 27, 1), (64 << 10, 9)] {
+            let options = PlanOptions {
+                batch: BatchLayout::Labelled,
+                loss,
+                ..options(kind, 9, max_binding, Layout::Plain)
+            };
+            let plan = build(&network, &options).unwrap();
+            let count = |op, entry| plan.train.iter().filter(|s| (s.op, s.entry) == (op, entry)).count();
+            assert_eq!([count("record", "forward"), count("normalize", "forward")], [1, 1]);
+            assert_eq!(count("collect", "forward"), if pieces > 1 { pieces } else { 0 });
+            assert!(!plan.score.is_empty(), "pairs are compared by the cosine");
+            nothing_is_overwritten(&plan);
+        }
+    }
 }
 
 #[test]
@@ -436,7 +530,11 @@ fn a_classifier_reads_labels_and_writes_logits() {
     let input = Shape { channels: 1, height: 28, width: 28 };
     let network = network("lenet5", input, &ModelOptions { classes: 7, ..ModelOptions::default() }).unwrap();
     for kind in SPLITTABLE {
-        let usual = PlanOptions { batch: BatchLayout::Labelled, ..options(kind, 9, 1 << 27, Layout::Plain) };
+        let usual = PlanOptions {
+            loss: Loss::of(&Classes),
+            batch: BatchLayout::Labelled,
+            ..options(kind, 9, 1 << 27, Layout::Plain)
+        };
         let whole = build(&network, &usual).unwrap();
         assert_eq!((whole.features, whole.state(), whole.has_head), (7, 0, false));
         assert_eq!(whole.trainable(), 60_856 + 7 * 85);
@@ -454,14 +552,17 @@ fn a_classifier_reads_labels_and_writes_logits() {
             nothing_is_overwritten(plan);
         }
     }
-    let fused =
-        PlanOptions { batch: BatchLayout::Labelled, ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain) };
+    let fused = PlanOptions {
+        loss: Loss::of(&Classes),
+        batch: BatchLayout::Labelled,
+        ..options(PlanKind::Fused, 9, 1 << 27, Layout::Plain)
+    };
     assert!(matches!(build(&network, &fused), Err(PlanError::Unfusable { .. })));
 }
 
 /// SN-LeNet-5 with what a loss wants to see.
-fn learning(loss: PairLoss, options: PlanOptions) -> Result<Plan, PlanError> {
-    let comparison = loss.comparison(DistanceKind::Euclidean);
+fn learning(loss: Loss, options: PlanOptions) -> Result<Plan, PlanError> {
+    let comparison = loss.comparison(PairDistance::EUCLIDEAN);
     build(
         &lenet(1, 28, &ModelOptions { comparison, ..ModelOptions::default() }),
         &PlanOptions { loss, ..options },
@@ -470,7 +571,7 @@ fn learning(loss: PairLoss, options: PlanOptions) -> Result<Plan, PlanError> {
 
 #[test]
 fn a_batch_of_episodes_is_cut_between_them() {
-    let loss = PairLoss::Episodes { way: 5 };
+    let loss = Loss::of(&Episodes).with("way", 5.0);
     let limits = [usize::MAX / 8, 10 * 2 * 4 * 4704, 9 * 2 * 4 * 4704];
     for (max_binding, pieces) in limits.into_iter().zip([vec![20], vec![10, 10], vec![5; 4]]) {
         let plan = learning(loss, options(PlanKind::Unfused, 20, max_binding, Layout::Plain)).unwrap();
@@ -487,7 +588,7 @@ fn a_batch_of_episodes_is_cut_between_them() {
 fn a_weighted_sum_adds_up_over_pieces() {
     for (max_binding, pieces) in [(usize::MAX / 8, 1), (64 << 10, 9)] {
         let options = options(PlanKind::Unfused, 9, max_binding, Layout::Plain);
-        let plan = learning(PairLoss::CrossEntropy, options).unwrap();
+        let plan = learning(Loss::of(&CrossEntropy), options).unwrap();
         assert_eq!((plan.trainable(), plan.state(), plan.has_head), (60_856 + 85, 0, true));
         for entry in ["backward_weight", "backward_bias"] {
             let steps = plan.train.iter().filter(|step| (step.op, step.entry) == ("weighted_sum", entry));
@@ -506,21 +607,21 @@ fn losses_that_do_not_fit_are_refused() {
         Err(PlanError::Loss { why: found }) => assert!(found.contains(why), "{found}"),
         other => panic!("{:?}", other.map(|plan| plan.model)),
     };
-    refused(learning(PairLoss::Episodes { way: 20 }, usual), "--batch-size 60");
-    refused(learning(PairLoss::Episodes { way: 65 }, usual), "--batch-size 65");
-    refused(learning(PairLoss::Episodes { way: 1 }, usual), "an episode of 1");
+    refused(learning(Loss::of(&Episodes).with("way", 20.0), usual), "--batch-size 60");
+    refused(learning(Loss::of(&Episodes).with("way", 65.0), usual), "--batch-size 65");
+    refused(learning(Loss::of(&Episodes).with("way", 1.0), usual), "way must be from 2");
     let with = |comparison, loss| {
         let model = ModelOptions { comparison, ..ModelOptions::default() };
         build(&lenet(1, 28, &model), &PlanOptions { loss, ..usual })
     };
-    let [l1, headed] = [(DistanceKind::L1, false), (DistanceKind::Euclidean, true)]
+    let [l1, headed] = [(PairDistance::L1, false), (PairDistance::EUCLIDEAN, true)]
         .map(|(kind, head)| Comparison::Distance { kind, head });
-    refused(with(l1, PairLoss::Episodes { way: 8 }), "Euclidean");
-    refused(with(headed, PairLoss::Episodes { way: 8 }), "without a head");
-    refused(with(headed, PairLoss::CrossEntropy), "wants a probability");
-    refused(with(Comparison::WeightedSum, PairLoss::default()), "wants a distance");
-    refused(with(Comparison::Exponential { scale: 84.0 }, PairLoss::default()), "wants a distance");
-    for loss in [PairLoss::CrossEntropy, PairLoss::Episodes { way: 8 }] {
+    refused(with(l1, Loss::of(&Episodes).with("way", 8.0)), "Euclidean");
+    refused(with(headed, Loss::of(&Episodes).with("way", 8.0)), "without a head");
+    refused(with(headed, Loss::of(&CrossEntropy)), "wants a probability");
+    refused(with(Comparison::WeightedSum, Loss::default()), "wants a distance");
+    refused(with(Comparison::Exponential { scale: 84.0 }, Loss::default()), "wants a distance");
+    for loss in [Loss::of(&CrossEntropy), Loss::of(&Episodes).with("way", 8.0)] {
         let fused = learning(loss, PlanOptions { kind: PlanKind::Fused, ..usual });
         assert!(matches!(fused, Err(PlanError::Unfusable { .. })));
     }
@@ -529,20 +630,20 @@ fn losses_that_do_not_fit_are_refused() {
 /// Koch, Zemel and Salakhutdinov's network with their comparison.
 #[test]
 fn koch_has_its_parameters() {
-    let comparison = PairLoss::CrossEntropy.comparison(DistanceKind::L1);
+    let comparison = Loss::of(&CrossEntropy).comparison(PairDistance::L1);
     let model = ModelOptions { comparison, ..ModelOptions::default() };
     let input = Shape { channels: 1, height: 105, width: 105 };
     let network = network("koch", input, &model).unwrap();
     let usual = options(PlanKind::Unfused, 32, 128 << 20, Layout::Plain);
     let capacity = Capacity { embeddings: 10_000, ..usual.capacity };
-    let plan = build(&network, &PlanOptions { loss: PairLoss::CrossEntropy, capacity, ..usual }).unwrap();
+    let plan = build(&network, &PlanOptions { loss: Loss::of(&CrossEntropy), capacity, ..usual }).unwrap();
     assert_eq!((plan.trainable(), plan.state(), plan.features), (38_951_745, 0, 4096));
     assert_eq!(plan.tensor("fc1.weight").unwrap().shape, [4096, 9216]);
     // What a binding of 128 MiB holds of 10,000 embeddings.
     assert_eq!(plan.tensor("embeddings").unwrap().shape, [8192, 4096]);
     assert_eq!(plan.options.capacity.embeddings, 8192);
-    let starts = |name: &str| plan.parameters.iter().find(|p| p.name == name).unwrap().initial;
-    let normal = |mean, deviation| Initial::Normal { mean, deviation };
+    let starts = |name: &str| plan.parameters.iter().find(|p| p.name == name).unwrap().initializer;
+    let normal = |mean, deviation| Initializer::Normal { mean, deviation };
     assert_eq!([starts("conv3.weight"), starts("conv3.bias")], [normal(0.0, 0.01), normal(0.5, 0.01)]);
     assert_eq!([starts("fc1.weight"), starts("fc1.bias")], [normal(0.0, 0.2), normal(0.5, 0.01)]);
     assert_eq!([starts("head.weight"), starts("head.bias")], [normal(0.0, 0.2), normal(0.5, 0.01)]);

@@ -257,8 +257,8 @@ impl Weights {
 pub(super) mod tests {
     use super::*;
     use crate::data::Shape;
-    use crate::model::{ModelOptions, network};
     use crate::loss::{Contrastive, Loss, PairDistance};
+    use crate::model::{ModelOptions, network};
     use crate::ops::Layout;
     use crate::plan::{BatchLayout, Capacity, Mode, OptimizerOptions, PlanKind, PlanOptions, build};
     use crate::train::setup::initial_values;

@@ -3,9 +3,9 @@
 use crate::data::random::{Random, Stream};
 use crate::data::{Dataset, Pair, Shape};
 use crate::executor::{Executor, ExecutorError};
-use crate::ops::gather::words;
 use crate::graph::Initializer;
 use crate::loss::Episodes;
+use crate::ops::gather::words;
 use crate::plan::Plan;
 
 /// Uploads a data set's images.

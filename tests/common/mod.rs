@@ -11,14 +11,16 @@ use std::collections::BTreeSet;
 
 use gpu_siamese::cpu::{Io, Memory, Real};
 use gpu_siamese::data::{Dataset, Shape, Split};
+use gpu_siamese::graph::{Graph, Initialization, Op};
+use gpu_siamese::loss::{Contrastive, Hadsell, Loss};
 use gpu_siamese::model::resnet::{self, Residual};
 use gpu_siamese::model::sircnn::{self, Attention};
-use gpu_siamese::model::{Layer, LayerKind, ModelOptions, network};
+use gpu_siamese::model::{ModelOptions, Network, network};
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::ops::{BufferId, Layout, Step, View};
 use gpu_siamese::plan::{
-    BatchLayout, Buffer, Capacity, OptimizerOptions, PairLoss, Plan, PlanKind, PlanOptions, Role, Slot,
-    build, from_plain, to_plain,
+    BatchLayout, Buffer, Capacity, Mode, OptimizerOptions, Plan, PlanKind, PlanOptions, Role, Slot, build,
+    from_plain, to_plain,
 };
 
 /// Numbers that tests write as f64.
@@ -160,6 +162,14 @@ impl<T: Number> Run<T> {
     }
 }
 
+/// The contrastive loss of this convention.
+pub fn contrastive(convention: Convention) -> Loss {
+    match convention {
+        Convention::Similarity => Loss::of(&Contrastive),
+        Convention::Distance => Loss::of(&Hadsell),
+    }
+}
+
 /// The unfused plan of SN-LeNet-5 on 28x28 images.
 pub fn sn_lenet5(
     model: &ModelOptions,
@@ -183,9 +193,10 @@ pub fn sn_lenet5_as(
     let pairs = batch_size * batches;
     let options = PlanOptions {
         kind,
+        mode: Mode::Training,
         batch: BatchLayout::Pairs,
         batch_size,
-        loss: PairLoss::Contrastive { convention, margin: 1.0 },
+        loss: contrastive(convention),
         optimizer: OptimizerOptions::default(),
         augment: false,
         standardize: false,
@@ -208,8 +219,11 @@ pub fn residual(
     let of_lenet = sn_lenet5(model, Convention::Similarity, layout, (batch_size, batches), 1 << 27);
     let stages = &[(4, 1, 1), (8, 1, 2)];
     let residual = Residual { stem: (4, 3, 2), pool: true, stages, features: 8 };
-    let network = resnet::network("residual", of_lenet.input, model, &residual);
-    build(&network, &PlanOptions { max_binding, ..of_lenet.options }).expect("the plan is small")
+    let backbone = |graph: &mut Graph, images| resnet::backbone(graph, images, model, &residual);
+    let comparison = Some(model.comparison);
+    let network = Network::new("residual", of_lenet.input, Initialization::PyTorch, comparison, backbone);
+    build(&network.expect("28x28 suits it"), &PlanOptions { max_binding, ..of_lenet.options })
+        .expect("the plan is small")
 }
 
 /// The unfused plan of a narrow bottleneck of SiRCNN with dropout behind it, on standardized images of 28x28.
@@ -221,10 +235,14 @@ pub fn attentive(
     max_binding: usize,
 ) -> Plan {
     let of_lenet = sn_lenet5(model, Convention::Similarity, layout, (batch_size, batches), 1 << 27);
-    let network = sircnn::of_stages("attentive", of_lenet.input, model, &[4], attention);
-    let mut network = network.expect("its images are square");
-    network.layers.push(Layer::new("dropout", LayerKind::Dropout { rate: 0.3 }));
-    network.layers.push(Layer::new("fc", LayerKind::Dense { outputs: 8 }));
+    let backbone = |graph: &mut Graph, images| {
+        let x = sircnn::backbone(graph, images, model, &[4], attention);
+        let x = graph.apply("dropout", Op::Dropout { rate: 0.3 }, &[x]);
+        graph.dense("fc", x, 8)
+    };
+    let comparison = Some(model.comparison);
+    let network = Network::new("attentive", of_lenet.input, Initialization::Glorot, comparison, backbone);
+    let network = network.expect("its images are square");
     build(&network, &PlanOptions { max_binding, standardize: true, ..of_lenet.options })
         .expect("the plan is small")
 }
@@ -240,9 +258,10 @@ pub fn plan_for(
     let evaluated = split.validation.len().max(split.test.len());
     let options = PlanOptions {
         kind: PlanKind::Unfused,
+        mode: Mode::Training,
         batch: BatchLayout::Pairs,
         batch_size,
-        loss: PairLoss::default(),
+        loss: Loss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         standardize: false,

@@ -15,6 +15,23 @@ pub fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
 }
 
+/// What a run that must succeed prints with `--json`.
+pub fn json(arguments: &[&str]) -> Value {
+    let output = run(&[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The arguments of a line that has no quotes.
+pub fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// Whether checks run at their full length rather than as a sample: `GPU_SIAMESE_LONG_TESTS=1`, as in CI.
+pub fn long() -> bool {
+    std::env::var("GPU_SIAMESE_LONG_TESTS").is_ok_and(|value| value == "1")
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -22,14 +39,9 @@ pub fn stderr(output: &Output) -> String {
 /// A training run in a folder of its own; returns the folder and the summary.
 pub fn train(parent: &Path, name: &str, arguments: &[&str]) -> (PathBuf, Value) {
     let folder = parent.join(name);
-    let output = program()
-        .args(["train", "--json", "--log-steps", "--run-dir"])
-        .arg(&folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    (folder, serde_json::from_slice(&output.stdout).unwrap())
+    let summary =
+        json(&[&["train", "--log-steps", "--run-dir", folder.to_str().unwrap()], arguments].concat());
+    (folder, summary)
 }
 
 /// The real data sets, where they are.

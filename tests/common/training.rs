@@ -5,10 +5,11 @@ use std::sync::Arc;
 use gpu_siamese::cli::Failure;
 use gpu_siamese::data::{self, Glyphs, Sampling, glyphs};
 use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
+use gpu_siamese::loss::NORM_EPS;
+use gpu_siamese::loss::PairDistance;
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
-use gpu_siamese::ops::distance::DistanceKind;
-use gpu_siamese::plan::{BatchLayout, NORM_EPS};
+use gpu_siamese::plan::BatchLayout;
 use gpu_siamese::train::{
     Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Trainer, Watch, setup,
 };
@@ -40,7 +41,7 @@ pub fn short_run(
         input: dataset.shape,
         activation: options.activation,
         pool: options.pool,
-        distance: DistanceKind::Euclidean,
+        distance: PairDistance::EUCLIDEAN,
         loss: plan.options.loss,
         standardize: false,
         classes: None,

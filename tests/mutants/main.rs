@@ -1,7 +1,8 @@
 //! Is every operator of every shader held by a case? Plants one wrong operator at a time and expects
 //! a red case.
 //!
-//! A part of the mutants runs each time, all of them with `GPU_SIAMESE_MUTANTS=all`.
+//! A part of the mutants runs each time, more of them with `GPU_SIAMESE_LONG_TESTS=1`, all with
+//! `GPU_SIAMESE_MUTANTS=all`.
 
 mod equivalent;
 mod mutate;
@@ -18,15 +19,17 @@ use gpu_siamese::parity::{Case, Subject, cases};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mutate::{Mutant, mutants, reaching};
 
-/// Of so many mutants, one runs each time. Odd, as many operators have two mutants.
-const STRIDE: usize = 69;
+/// Of so many mutants one runs: each time, and in long tests. Odd, as many operators have two mutants.
+const STRIDES: [usize; 2] = [555, 69];
 
 /// Cases with more elements are tried last.
 const LARGE: usize = 100_000;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let all = std::env::var("GPU_SIAMESE_MUTANTS").is_ok_and(|which| which == "all");
+    let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    let all = set("GPU_SIAMESE_MUTANTS", "all");
+    let stride = if all { 1 } else { STRIDES[usize::from(set("GPU_SIAMESE_LONG_TESTS", "1"))] };
     let mut trials = vec![Trial::test("the listed mutants exist", listed)];
     // No other adapter: it ends a loop that never would, and drops what is written out of bounds.
     let lavapipe = adapters::all().into_iter().find(|candidate| {
@@ -49,7 +52,7 @@ fn main() {
         let mut mutants = mutants(stem, text);
         mutants.retain(|_| {
             number += 1;
-            all || number % STRIDE == 0
+            number % stride == 0
         });
         let bench = bench.clone();
         Trial::test(format!("mutants of {stem}"), move || {

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::cpu::Cpu;
 use crate::data::{DataError, Dataset, Random, Shape, Stream};
+use crate::loss::Loss;
 use crate::model::{ModelOptions, network};
 use crate::ops::Layout;
-use crate::plan::{BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build};
+use crate::plan::{BatchLayout, Capacity, Mode, OptimizerOptions, PlanKind, PlanOptions, build};
 use crate::train::setup;
 
 const SIDE: usize = 28;
@@ -228,10 +229,11 @@ fn executor(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default()).unwrap();
     let options = PlanOptions {
         standardize: false,
+        mode: Mode::Training,
         kind: PlanKind::Unfused,
         batch: BatchLayout::Pairs,
         batch_size: 2,
-        loss: PairLoss::default(),
+        loss: Loss::default(),
         optimizer: OptimizerOptions::default(),
         augment: false,
         capacity: Capacity { images: dataset.len(), pairs: 2, embeddings: room.0, scores: room.1 },

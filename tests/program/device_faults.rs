@@ -1,12 +1,10 @@
 //! What a user is told, and by which exit code, when the device fails: each fault is planted.
 
-mod common;
-
 use std::cell::Cell;
 use std::sync::Arc;
 
-use common::program::{has_vulkan, program, stderr};
-use common::training::{device, short_run};
+use crate::common::program::{has_vulkan, program, stderr};
+use crate::common::training::{device, short_run};
 use gpu_siamese::cli::Failure;
 use gpu_siamese::executor::ExecutorError;
 use gpu_siamese::gpu::Device;

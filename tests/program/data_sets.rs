@@ -1,11 +1,9 @@
 //! What `data` says of a folder, and training on CIFAR-10's files.
 
-mod common;
-
 use std::path::Path;
 
-use common::idx;
-use common::program::{program, real_data, run, stderr, train};
+use crate::common::idx;
+use crate::common::program::{json, program, real_data, run, stderr, train, words};
 use gpu_siamese::data::cifar10::RECORD;
 use image::{GrayImage, Luma};
 use serde_json::Value;
@@ -89,20 +87,8 @@ fn colour_images_are_learnt_and_the_copy_is_told_everywhere() {
     let parent = tempfile::tempdir().unwrap();
     write_cifar(&parent.path().join("data/cifar10"), 60);
     let folder = parent.path().join("data");
-    let arguments = [
-        "--adapter",
-        "cpu",
-        "--threads",
-        "1",
-        "--dataset",
-        "cifar10",
-        "--data-dir",
-        folder.to_str().unwrap(),
-        "--batch-size",
-        "32",
-        "--epochs",
-        "20",
-    ];
+    let line = "--adapter cpu --threads 1 --dataset cifar10 --batch-size 32 --epochs 20 --data-dir";
+    let arguments = [words(line), vec![folder.to_str().unwrap()]].concat();
     let (run, summary) = train(parent.path(), "run", &arguments);
     assert_eq!(
         (&summary["dataset"], &summary["dataset_title"]),
@@ -116,10 +102,7 @@ fn colour_images_are_learnt_and_the_copy_is_told_everywhere() {
         assert_eq!(summary[key], 100.0, "{key}: {summary}");
     }
     assert_eq!((&summary["roc_auc"], &summary["eer"]), (&1.0.into(), &0.0.into()));
-    let eval =
-        program().args(["eval", "--adapter", "cpu", "--json", "--run-dir"]).arg(&run).output().unwrap();
-    assert!(eval.status.success(), "{}", stderr(&eval));
-    let eval: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    let eval = json(&["eval", "--adapter", "cpu", "--run-dir", run.to_str().unwrap()]);
     for key in ["roc_auc", "eer", "tar_at_far", "class_accuracy_centroid", "class_accuracy_knn"] {
         assert_eq!(eval[key], summary[key], "{key}");
     }
@@ -147,23 +130,9 @@ fn omniglot_trains_alike_without_its_evaluation_set() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("data");
     write_omniglot(&data.join("omniglot/images_background"), 6);
-    let arguments = [
-        "--adapter",
-        "cpu",
-        "--threads",
-        "1",
-        "--dataset",
-        "omniglot",
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--image-size",
-        "28",
-        "--batch-size",
-        "16",
-        "--epochs",
-        "2",
-        "--rotations",
-    ];
+    let line = "--adapter cpu --threads 1 --dataset omniglot --image-size 28 --batch-size 16 --epochs 2";
+    let of = ["--rotations", "--data-dir", data.to_str().unwrap()];
+    let arguments = [&words(line)[..], &of].concat();
     let (alone, summary) = train(parent.path(), "alone", &arguments);
     assert!(summary["test_oneshot_accuracy"].is_null(), "{summary}");
     assert!(summary["val_oneshot_accuracy"].is_number(), "{summary}");
@@ -174,10 +143,7 @@ fn omniglot_trains_alike_without_its_evaluation_set() {
     let weights = |run: &Path| std::fs::read(run.join("best.safetensors")).unwrap();
     assert!(weights(&alone) == weights(&both), "the test set changed what was learnt");
     // The run's size, split and tasks are oneshot's too.
-    let again =
-        program().args(["oneshot", "--adapter", "cpu", "--json", "--run-dir"]).arg(&both).output().unwrap();
-    assert!(again.status.success(), "{}", stderr(&again));
-    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    let again = json(&["oneshot", "--adapter", "cpu", "--run-dir", both.to_str().unwrap()]);
     assert_eq!(again["accuracy"], summary["test_oneshot_accuracy"]);
     assert!(again["tasks"].as_u64() >= Some(40), "{again}");
     // Another split is another run.
@@ -209,8 +175,7 @@ fn what_a_set_cannot_give_is_wrong_usage() {
 
 #[test]
 fn glyph_alphabets_need_no_folder() {
-    let output = run(&["data", "--json"]);
-    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = json(&["data"]);
     let glyphs = state(&findings, "glyph-alphabets");
     assert_eq!((&glyphs["state"], &glyphs["alphabets"]), (&"built-in".into(), &16.into()));
     assert_eq!((&glyphs["train_images"], &glyphs["test_images"]), (&2880.into(), &960.into()));

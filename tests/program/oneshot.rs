@@ -1,13 +1,11 @@
 //! One-shot learning on the built binary: training by iterations, resuming, the `oneshot` command, and a network that
 //! has collapsed.
 
-mod common;
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::program::{program, stderr, train};
+use crate::common::program::{program, stderr, train, words};
 use gpu_siamese::train::checkpoint;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -122,21 +120,8 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
     let (run, _) = train(parent.path(), "run", &["--adapter", "cpu", "--max-steps", "1"]);
     let weights = parent.path().join("blank.safetensors");
     blank(&run, &weights);
-    let output = program()
-        .args([
-            "oneshot",
-            "--json",
-            "--adapter",
-            "cpu",
-            "--model",
-            "sn-lenet5",
-            "--dataset",
-            "glyph-alphabets",
-        ])
-        .arg("--weights")
-        .arg(&weights)
-        .output()
-        .unwrap();
+    let asked = "oneshot --json --adapter cpu --model sn-lenet5 --dataset glyph-alphabets --weights";
+    let output = program().args(words(asked)).arg(&weights).output().unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(5));
     assert!(stderr(&output).contains("warning: the network has collapsed"), "{}", stderr(&output));
@@ -145,29 +130,14 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
 
     // A run that begins so ends at its first validation, which it cannot pass.
     let folder = parent.path().join("collapsed");
-    let output = program()
-        .args([
-            "train",
-            "--dataset",
-            "glyph-alphabets",
-            "--adapter",
-            "cpu",
-            "--epoch-steps",
-            "2",
-            "--lr",
-            "1e-30",
-        ])
-        .arg("--init")
-        .arg(&weights)
-        .arg("--run-dir")
-        .arg(&folder)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    let words = stderr(&output);
+    let begun = "train --dataset glyph-alphabets --adapter cpu --epoch-steps 2 --lr 1e-30 --init";
+    let mut command = program();
+    let output = command.args(words(begun)).arg(&weights).arg("--run-dir").arg(&folder).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(
-        words.contains("the network collapsed: after step 2 (epoch 1)") && words.contains("--lr"),
-        "{words}"
+        said.contains("the network collapsed: after step 2 (epoch 1)") && said.contains("--lr"),
+        "{said}"
     );
     assert!(!folder.join("best.safetensors").exists());
 }
@@ -176,26 +146,9 @@ fn a_collapsed_network_is_never_right_and_ends_with_code_5() {
 #[test]
 fn episodes_are_learnt() {
     let parent = tempfile::tempdir().unwrap();
-    let (_, summary) = train(
-        parent.path(),
-        "episodes",
-        &[
-            "--dataset",
-            "glyph-alphabets",
-            "--adapter",
-            "cpu",
-            "--epochs",
-            "1",
-            "--epoch-steps",
-            "60",
-            "--loss",
-            "episodes",
-            "--way",
-            "8",
-            "--batch-size",
-            "32",
-        ],
-    );
+    let run = "--dataset glyph-alphabets --adapter cpu --epochs 1 --epoch-steps 60 --batch-size 32";
+    let arguments = [words(run), words("--loss episodes --way 8")].concat();
+    let (_, summary) = train(parent.path(), "episodes", &arguments);
     // Guessing would be right in one of eight, and of twelve.
     let (train, test) = (&summary["train_accuracy"], &summary["test_oneshot_accuracy"]);
     assert!(train.as_f64().unwrap() > 50.0 && test.as_f64().unwrap() > 25.0, "{summary}");

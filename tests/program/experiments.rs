@@ -1,13 +1,11 @@
 //! Experiments: those that are shipped can be run, and one that is killed, interrupted or repeated ends
 //! with the same tables.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::program::{program, stderr};
+use crate::common::program::{program, stderr};
 use serde_json::Value;
 
 const TINY: &str = r#"

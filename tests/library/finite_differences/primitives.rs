@@ -7,7 +7,7 @@ use gpu_siamese::ops::pairwise::{Pairwise, PairwiseKind};
 use gpu_siamese::ops::reduce::Reduce;
 use gpu_siamese::ops::take::Take;
 
-use crate::ops::{both_ways, normal, random};
+use super::ops::{both_ways, normal, random};
 
 #[test]
 fn pairwise() {

@@ -1,12 +1,10 @@
 //! Weights that PyTorch trained give the similarities that PyTorch computed from them, through the
-//! program: pictures, a list of pairs, a file of scores. See golden/interchange.py.
-
-mod common;
+//! program: pictures, a list of pairs, a file of scores. See tests/library/golden/interchange.py.
 
 use std::io::Write;
 use std::path::Path;
 
-use common::program::{has_vulkan, program, stderr};
+use crate::common::program::{has_vulkan, json};
 use image::{GrayImage, Luma};
 
 const IMAGES: u32 = 200;
@@ -36,7 +34,7 @@ fn similarities(file: &Path, column: usize) -> Vec<f64> {
 
 /// Scores the pairs on an adapter and returns the largest difference to PyTorch's similarities.
 fn difference(adapter: &str) -> f64 {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/library/golden");
     let folder = tempfile::tempdir().unwrap();
     for image in 0..IMAGES {
         picture(image).save(folder.path().join(format!("{image}.png"))).unwrap();
@@ -48,16 +46,10 @@ fn difference(adapter: &str) -> f64 {
         let record = record.unwrap();
         writeln!(file, "{}.png,{}.png", &record[0], &record[1]).unwrap();
     }
-    let output = program()
-        .args(["eval", "--model", "sn-lenet5", "--adapter", adapter, "--weights"])
-        .arg(golden.join("interchange.safetensors"))
-        .arg("--pairs")
-        .arg(&list)
-        .arg("--scores")
-        .arg(&scores)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    let files = [golden.join("interchange.safetensors"), list, scores.clone()];
+    let [weights, list, out] = files.each_ref().map(|path| path.to_str().unwrap());
+    let eval = ["eval", "--model", "sn-lenet5", "--adapter", adapter, "--weights", weights];
+    json(&[&eval[..], &["--pairs", list, "--scores", out]].concat());
     let expected = similarities(&golden.join("interchange.csv"), 2);
     let found = similarities(&scores, 4);
     assert_eq!((expected.len(), found.len()), (3000, 3000));

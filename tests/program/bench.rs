@@ -1,14 +1,10 @@
 //! `bench` as a script uses it. How long anything takes is nobody's promise: no time is asserted.
 
-mod common;
-
-use common::program::{has_vulkan, run, stderr};
+use crate::common::program::{has_vulkan, json, run, stderr};
 use serde_json::Value;
 
 fn bench(arguments: &[&str]) -> Value {
-    let output = run(&[&["bench", "--rounds", "2", "--json"], arguments].concat());
-    assert!(output.status.success(), "{}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
+    json(&[&["bench", "--rounds", "2"], arguments].concat())
 }
 
 fn positive(value: &Value) -> f64 {

@@ -1,18 +1,13 @@
 //! Stops runs in every way there is and goes on with them: the weights must be those of a run that
 //! was never stopped, to the bit.
-#![cfg(unix)]
-
-mod common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::program::{has_vulkan, program, run, stderr};
+use crate::common::program::{has_vulkan, json, long, program, run, stderr, words};
 use gpu_siamese::data::{Random, Stream};
 use serde_json::Value;
-
-const KILLS: usize = 20;
 
 fn start(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = program();
@@ -59,11 +54,12 @@ fn killed_runs_end_as_if_never_killed(arguments: &[&str]) {
     let (whole, killed) = (parent.path().join("whole"), parent.path().join("killed"));
     let began = Instant::now();
     finish(&whole, arguments);
-    // Twenty stretches of half this length, each less a start, do not reach the end.
-    let longest = began.elapsed() / 10;
+    // Twenty stretches of half this length, each less a start, do not reach the end; nor do five whole ones.
+    let (kills, parts) = if long() { (20, 10) } else { (5, 5) };
+    let longest = began.elapsed() / parts;
     let mut random = Random::new(0, Stream::Split, 0, 0);
     let mut positions = Vec::new();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let mut child = start(&killed, arguments);
         std::thread::sleep(longest.mul_f64(f64::from(random.below(1000)) / 1000.0));
         assert!(child.try_wait().unwrap().is_none(), "the run ended before kill {kill}");
@@ -77,40 +73,18 @@ fn killed_runs_end_as_if_never_killed(arguments: &[&str]) {
 }
 
 #[test]
-fn twenty_kills_on_the_cpu() {
-    killed_runs_end_as_if_never_killed(&[
-        "--adapter",
-        "cpu",
-        "--epochs",
-        "3",
-        "--augment",
-        "shift=2,rotate=10",
-        "--schedule",
-        "cosine",
-        "--warmup",
-        "100",
-        "--log-steps",
-        "--checkpoint-steps",
-        "7",
-    ]);
+fn kills_on_the_cpu() {
+    let drawn = "--augment shift=2,rotate=10 --schedule cosine --warmup 100";
+    let line = format!("--adapter cpu --epochs 3 {drawn} --log-steps --checkpoint-steps 7");
+    killed_runs_end_as_if_never_killed(&words(&line));
 }
 
 #[test]
-fn twenty_kills_on_vulkan() {
+fn kills_on_vulkan() {
     if has_vulkan() {
-        killed_runs_end_as_if_never_killed(&[
-            "--adapter",
-            "vulkan",
-            "--epochs",
-            "1",
-            "--max-steps",
-            "400",
-            "--batch-size",
-            "8",
-            "--log-steps",
-            "--checkpoint-steps",
-            "7",
-        ]);
+        let line =
+            "--adapter vulkan --epochs 1 --max-steps 400 --batch-size 8 --log-steps --checkpoint-steps 7";
+        killed_runs_end_as_if_never_killed(&words(line));
     }
 }
 
@@ -165,14 +139,12 @@ fn a_resumed_run_keeps_its_settings() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("run");
     let path = folder.to_str().unwrap();
-    let resumed =
-        |more: &[&str]| run(&[&["train", "--adapter", "cpu", "--resume", "--run-dir", path], more].concat());
-    let first = resumed(&["--epochs", "1", "--max-steps", "5", "--lr", "0.002"]);
-    assert!(first.status.success(), "{}", stderr(&first));
+    let flags = ["train", "--adapter", "cpu", "--resume", "--run-dir", path];
+    let resumed = |more: &[&str]| run(&[&flags, more].concat());
+    let figures = |more: &[&str]| json(&[&flags, more].concat());
+    assert_eq!(figures(&words("--epochs 1 --max-steps 5 --lr 0.002"))["steps"], 5);
     // Nothing left to do: the figures again.
-    let again = resumed(&["--json"]);
-    assert!(again.status.success(), "{}", stderr(&again));
-    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap()["steps"], 5);
+    assert_eq!(figures(&[])["steps"], 5);
     let other = resumed(&["--lr", "0.1"]);
     assert_eq!(other.status.code(), Some(2));
     assert!(stderr(&other).contains("--lr is 0.002 in this run, not 0.1"), "{}", stderr(&other));
@@ -194,7 +166,5 @@ fn a_resumed_run_keeps_its_settings() {
     assert_eq!(longer.status.code(), Some(2));
     assert!(stderr(&longer).contains("--max-steps is 5 in this run, not 9"), "{}", stderr(&longer));
     // More epochs may be asked for.
-    let more = resumed(&["--epochs", "2", "--max-steps", "9", "--json"]);
-    assert!(more.status.success(), "{}", stderr(&more));
-    assert_eq!(serde_json::from_slice::<Value>(&more.stdout).unwrap()["steps"], 9);
+    assert_eq!(figures(&words("--epochs 2 --max-steps 9"))["steps"], 9);
 }

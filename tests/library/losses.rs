@@ -1,22 +1,20 @@
 //! Losses beside the SN-LeNet-5 paper's: whether networks learn with them.
 
-mod common;
-
-use common::sn_lenet5;
+use crate::common::sn_lenet5;
 use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{Dataset, Glyphs, Pair, Random, Shape, Stream, glyphs};
 use gpu_siamese::eval;
 use gpu_siamese::executor::Executor;
+use gpu_siamese::loss::{CrossEntropy, Episodes, Loss, PairDistance};
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::contrastive::Convention;
-use gpu_siamese::ops::distance::DistanceKind;
-use gpu_siamese::plan::{Capacity, PairLoss, Phase, PlanOptions, build};
+use gpu_siamese::plan::{Capacity, Phase, PlanOptions, build};
 use gpu_siamese::train::{epoch, setup};
 
 /// A CPU with a network that learns from a data set with this loss.
-fn learner(model: &str, dataset: &Dataset, loss: PairLoss, batch_size: usize, pairs: usize) -> Cpu {
-    let comparison = loss.comparison(DistanceKind::Euclidean);
+fn learner(model: &str, dataset: &Dataset, loss: Loss, batch_size: usize, pairs: usize) -> Cpu {
+    let comparison = loss.comparison(PairDistance::EUCLIDEAN);
     let model_options = ModelOptions { comparison, ..ModelOptions::default() };
     let network = network(model, dataset.shape, &model_options).unwrap();
     let usual =
@@ -57,7 +55,7 @@ fn episodes(dataset: &Dataset, count: usize) -> Vec<Pair> {
 #[test]
 fn episodes_teach_which_image_belongs_to_which() {
     let dataset = glyphs::generate(&Glyphs { train_per_class: 60, ..Glyphs::default() }, 0);
-    let loss = PairLoss::Episodes { way: 10 };
+    let loss = Loss::of(&Episodes).with("way", 10.0);
     let pairs = episodes(&dataset, 200);
     let mut cpu = learner("resnet-small", &dataset, loss, 40, pairs.len());
     let results = train(&mut cpu, &pairs, 1e-3);
@@ -88,7 +86,7 @@ fn koch_learns_a_few_pairs_by_heart() {
         Dataset { shape, images, labels: (0..8).collect(), ..glyphs::generate(&Glyphs::default(), 0) };
     let pairs: Vec<Pair> =
         (0..4 * 12).map(|at| Pair { a: at % 4, b: 4 + at % 4, same: at % 2 == 0 }).collect();
-    let mut cpu = learner("koch", &dataset, PairLoss::CrossEntropy, 4, pairs.len());
+    let mut cpu = learner("koch", &dataset, Loss::of(&CrossEntropy), 4, pairs.len());
     let results = train(&mut cpu, &pairs, 1e-3);
     println!("{results:?}");
     assert!(results[11].0 < 0.5 * results[0].0 && results[11].1 == 4, "{results:?}");

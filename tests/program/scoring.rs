@@ -1,17 +1,8 @@
 //! `eval` and `compare`: a trained network used, through the program.
 
-mod common;
-
-use common::program::{has_vulkan, program, run, stderr, train};
+use crate::common::program::{has_vulkan, json, run, train};
 use gpu_siamese::data::{Glyphs, glyphs};
 use image::{GrayImage, ImageFormat};
-use serde_json::Value;
-
-fn json(arguments: &[&str]) -> Value {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 /// The test image of this number, as eval counts them.
 fn picture(index: usize) -> GrayImage {
@@ -30,7 +21,7 @@ fn what_training_said_of_its_weights_eval_says_too() {
     }
     let plans = ["auto", "unfused", "blocked", "fused"];
     for (adapter, plan) in adapters.into_iter().flat_map(|adapter| plans.map(|plan| (adapter, plan))) {
-        let eval = json(&["eval", "--run-dir", run_dir, "--adapter", adapter, "--plan", plan, "--json"]);
+        let eval = json(&["eval", "--run-dir", run_dir, "--adapter", adapter, "--plan", plan]);
         assert_eq!((&eval["model"], &eval["dataset"]), (&"sn-lenet5".into(), &"glyphs".into()));
         assert_eq!((&eval["pairs"], &eval["threshold"]), (&4000.into(), &0.5.into()));
         let [found, expected] = [&eval["accuracy"], &summary["test_accuracy"]].map(|v| v.as_f64().unwrap());
@@ -41,12 +32,12 @@ fn what_training_said_of_its_weights_eval_says_too() {
         }
     }
     // The threshold that was saved tells the validation pairs apart at least as well as one half does.
-    let saved = json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--threshold", "saved", "--json"]);
+    let saved = json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--threshold", "saved"]);
     assert_eq!(saved["threshold"], summary["threshold"]);
     assert_ne!(saved["threshold"], 0.5);
     // Weights that are named as a file say the same of themselves.
     let best = folder.join("best.safetensors");
-    let alone = json(&["eval", "--weights", best.to_str().unwrap(), "--adapter", "cpu", "--json"]);
+    let alone = json(&["eval", "--weights", best.to_str().unwrap(), "--adapter", "cpu"]);
     assert_eq!(alone["accuracy"], summary["test_accuracy"]);
 }
 
@@ -63,18 +54,10 @@ fn pairs_of_a_list_come_back_in_order() {
     std::fs::write(parent.path().join("numbers.csv"), "a,b,same\n3,5,0\n17,3,0\n5,5,1\n").unwrap();
     std::fs::write(parent.path().join("pictures.csv"), "3.png,5.bmp\n17.tiff,3\n5,5.bmp\n").unwrap();
     let scores = |list: &str| {
-        let (list, out) = (parent.path().join(list), parent.path().join(format!("scores-{list}")));
-        let output = program()
-            .args(["eval", "--adapter", "cpu", "--run-dir"])
-            .arg(&folder)
-            .arg("--pairs")
-            .arg(list)
-            .arg("--scores")
-            .arg(&out)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        let mut reader = csv::Reader::from_path(&out).unwrap();
+        let paths = [folder.clone(), parent.path().join(list), parent.path().join(format!("scores-{list}"))];
+        let [run, list, out] = paths.each_ref().map(|path| path.to_str().unwrap());
+        json(&["eval", "--adapter", "cpu", "--run-dir", run, "--pairs", list, "--scores", out]);
+        let mut reader = csv::Reader::from_path(out).unwrap();
         assert_eq!(reader.headers().unwrap(), vec!["a", "b", "same", "distance", "similarity"]);
         reader.records().map(|record| record.unwrap()).collect::<Vec<_>>()
     };
@@ -101,8 +84,7 @@ fn two_pictures_are_compared() {
     // Images come class by class in turn, ten classes.
     let (a, b, other) = (file("a.png", 0), file("b.jpg", 10), file("other.png", 1));
     let run_dir = folder.to_str().unwrap();
-    let compare =
-        |x: &str, y: &str| json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", "--json", x, y]);
+    let compare = |x: &str, y: &str| json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", x, y]);
     let (alike, different) = (compare(&a, &b), compare(&a, &other));
     assert_eq!((&alike["same"], &different["same"]), (&true.into(), &false.into()), "{alike} {different}");
     assert!(alike["distance"].as_f64().unwrap() < different["distance"].as_f64().unwrap());
@@ -114,17 +96,8 @@ fn two_pictures_are_compared() {
     image::imageops::invert(&mut negative);
     let inverted = parent.path().join("inverted.png");
     negative.save(&inverted).unwrap();
-    let dark = json(&[
-        "compare",
-        "--run-dir",
-        run_dir,
-        "--adapter",
-        "cpu",
-        "--json",
-        "--invert",
-        inverted.to_str().unwrap(),
-        inverted.to_str().unwrap(),
-    ]);
+    let negative = inverted.to_str().unwrap();
+    let dark = json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", "--invert", negative, negative]);
     assert_eq!(dark["distance"], compare(&a, &a)["distance"]);
 }
 
@@ -139,7 +112,7 @@ fn a_residual_network_says_of_two_pictures_what_it_says_of_them_among_others() {
     let lines: Vec<String> = (0..40).map(|index| format!("{index},{}\n", (7 * index + 10) % 40)).collect();
     std::fs::write(&list, lines.concat()).unwrap();
     let [list, out] = [&list, &scores].map(|path| path.to_str().unwrap());
-    json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--pairs", list, "--scores", out, "--json"]);
+    json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--pairs", list, "--scores", out]);
     let mut reader = csv::Reader::from_path(&scores).unwrap();
     let first = reader.records().next().unwrap().unwrap();
     let pictures = [0, 10].map(|index| {
@@ -148,10 +121,10 @@ fn a_residual_network_says_of_two_pictures_what_it_says_of_them_among_others() {
         path.to_str().unwrap().to_string()
     });
     let [a, b] = &pictures;
-    let alone = json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", "--json", a, b]);
+    let alone = json(&["compare", "--run-dir", run_dir, "--adapter", "cpu", a, b]);
     let [among, alone] = [first[3].parse::<f64>().unwrap(), alone["distance"].as_f64().unwrap()];
     // The same sums in the same order.
     assert!((among - alone).abs() <= 1e-5 * alone, "{among} among others, {alone} alone");
-    let whole = json(&["eval", "--run-dir", run_dir, "--adapter", "cpu", "--json"]);
+    let whole = json(&["eval", "--run-dir", run_dir, "--adapter", "cpu"]);
     assert_eq!(whole["accuracy"], summary["test_accuracy"]);
 }

@@ -2,7 +2,7 @@
 that PyTorch computes from them.
 
     pip install numpy torch safetensors
-    python tests/golden/interchange.py
+    python tests/library/golden/interchange.py
 
 200 images of 20 classes and 3,000 pairs come from an integer hash, repeated in tests/interchange.rs.
 The network is the one of docs/pytorch.py, in float32 on one thread.

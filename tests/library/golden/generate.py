@@ -1,7 +1,7 @@
 """Writes ops.json and training.json, the values that the CPU reference is held to.
 
     pip install numpy torch
-    python tests/golden/generate.py
+    python tests/library/golden/generate.py
 
 Versions that made the shipped files: Python 3.11.7, NumPy 2.4.6, PyTorch 2.15.0 (CPU).
 

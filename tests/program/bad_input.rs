@@ -1,13 +1,11 @@
 //! Whatever a user gives the program: one message with the file, the place and the remedy, the
 //! documented exit code, no panic, and nothing lost.
 
-mod common;
-
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::idx;
-use common::program::{program, run, stderr, train};
+use crate::common::idx;
+use crate::common::program::{program, run, stderr, train};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Runs the program and checks how it ends.

@@ -1,11 +1,9 @@
 //! The program as a user runs it: files, figures, messages and exit codes.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::program::{has_vulkan, program, real_data, run, stderr, train};
+use crate::common::program::{has_vulkan, json, long, program, real_data, run, stderr, train, words};
 use serde_json::Value;
 
 #[test]
@@ -42,8 +40,7 @@ fn launches_are_those_of_the_plan() {
         let both = ["--adapter", adapter, "--plan", kind, "--batch-size", "8"];
         let (_, summary) =
             train(parent.path(), "run", &[&both[..], &["--epochs", "1", "--max-steps", "7"]].concat());
-        let plan = run(&[&["plan", "--json"], &both[..]].concat());
-        let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+        let plan = json(&[&["plan"], &both[..]].concat());
         let per_step = plan["launches_per_step"].as_u64().unwrap();
         assert_eq!(plan["steps"].as_array().unwrap().len() as u64, per_step);
         assert_eq!(summary["launches_per_step"].as_u64().unwrap(), per_step);
@@ -95,8 +92,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     assert!(summary["test_accuracy"].is_f64());
     // More patience goes on.
     let folder = folder.to_str().unwrap();
-    let more = run(&["train", "--resume", "--run-dir", folder, "--patience", "3", "--json"]);
-    let more: Value = serde_json::from_slice(&more.stdout).unwrap();
+    let more = json(&["train", "--resume", "--run-dir", folder, "--patience", "3"]);
     assert_eq!((&more["epochs"], &more["stopped_early"]), (&4.into(), &true.into()));
 }
 
@@ -124,13 +120,9 @@ fn standardized_images_stay_so_wherever_the_weights_go() {
     let steps = ["--adapter", "cpu", "--epochs", "1", "--max-steps", "100"];
     let (folder, summary) = train(parent.path(), "run", &[&steps[..], &["--standardize"]].concat());
     let weights = folder.join("best.safetensors");
-    let of_run = ["eval", "--run-dir", folder.to_str().unwrap(), "--adapter", "cpu", "--json"];
-    let of_file = ["eval", "--weights", weights.to_str().unwrap(), "--adapter", "cpu", "--json"];
-    for arguments in [of_run, of_file] {
-        let output = run(&arguments);
-        assert!(output.status.success(), "{}", stderr(&output));
-        let scored: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(scored["accuracy"], summary["test_accuracy"], "{arguments:?}");
+    for (flag, path) in [("--run-dir", &folder), ("--weights", &weights)] {
+        let scored = json(&["eval", "--adapter", "cpu", flag, path.to_str().unwrap()]);
+        assert_eq!(scored["accuracy"], summary["test_accuracy"], "{flag}");
     }
     let (_, raw) = train(parent.path(), "raw", &steps);
     assert_ne!(raw["test_accuracy"], summary["test_accuracy"]);
@@ -186,33 +178,16 @@ fn weights_have_the_names_and_shapes_of_pytorch() {
 #[test]
 fn a_run_that_diverges_names_the_step_and_keeps_what_was_there() {
     let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("run");
-    let output = program()
-        .args([
-            "train",
-            "--adapter",
-            "cpu",
-            "--lr",
-            "1e30",
-            "--epochs",
-            "1",
-            "--max-steps",
-            "40",
-            "--run-dir",
-        ])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the loss of step "), "{}", stderr(&output));
-    assert!(!folder.join("best.safetensors").exists());
-    // The loss of the only step is looked at before the step that ruins the weights.
-    let late =
-        ["train", "--adapter", "cpu", "--lr", "1e30", "--epochs", "1", "--max-steps", "1", "--run-dir"];
-    let folder = parent.path().join("late");
-    let output = program().args(late).arg(&folder).output().unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert!(!folder.join("best.safetensors").exists());
+    // The loss of an only step is looked at before the step that ruins the weights.
+    for (steps, named) in [("40", "the loss of step "), ("1", "")] {
+        let folder = parent.path().join(steps);
+        let mut command = program();
+        command.args(words("train --adapter cpu --lr 1e30 --epochs 1 --max-steps")).arg(steps);
+        let output = command.arg("--run-dir").arg(&folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+        assert!(stderr(&output).contains(named), "{}", stderr(&output));
+        assert!(!folder.join("best.safetensors").exists());
+    }
 }
 
 #[test]
@@ -248,24 +223,21 @@ fn all_losses_and_layers_learn() {
     ] {
         let parent = tempfile::tempdir().unwrap();
         let common = ["--adapter", "cpu", "--epochs", "2"];
-        let (_, summary) = train(parent.path(), "run", &[arguments, &common].concat());
+        let (folder, summary) = train(parent.path(), "run", &[arguments, &common].concat());
         let accuracy = summary["test_accuracy"].as_f64().unwrap();
         assert!(accuracy > 80.0, "{arguments:?}: test pairs {accuracy} %");
         // What was saved says how it compares.
-        let folder = parent.path().join("run");
-        let again = run(&["eval", "--adapter", "cpu", "--json", "--run-dir", folder.to_str().unwrap()]);
-        assert!(again.status.success(), "{}", stderr(&again));
-        let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+        let again = json(&["eval", "--adapter", "cpu", "--run-dir", folder.to_str().unwrap()]);
         assert_eq!(again["accuracy"], summary["test_accuracy"], "{arguments:?}");
     }
 }
 
 /// The head's first weight is -1: a positive one would leave half of all seeds at 50 %.
 #[test]
-fn ten_seeds_of_500_mnist_steps_all_learn() {
+fn seeds_of_500_mnist_steps_all_learn() {
     let Some(data) = real_data() else { return };
     let parent = tempfile::tempdir().unwrap();
-    for seed in 0..10 {
+    for seed in 0..if long() { 10 } else { 2 } {
         let seed = seed.to_string();
         let arguments = ["--dataset", "mnist", "--data-dir", data.to_str().unwrap(), "--adapter", "cpu"];
         let (_, summary) = train(
@@ -329,9 +301,7 @@ fn a_classifier_learns_classes() {
         );
     }
     let folder = folder.to_str().unwrap();
-    let output = run(&["eval", "--run-dir", folder, "--adapter", "cpu", "--json"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let evaluated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let evaluated = json(&["eval", "--run-dir", folder, "--adapter", "cpu"]);
     assert_eq!(evaluated["class_accuracy"].as_f64().unwrap(), accuracy);
     assert_eq!(evaluated["images"], 2000);
     // There is nothing to compare.

@@ -7,14 +7,15 @@
 
 use gpu_siamese::cpu;
 use gpu_siamese::data::{Random, Stream};
+use gpu_siamese::graph::Initializer;
+use gpu_siamese::loss::{Comparison, CrossEntropy, Episodes, Loss, PairDistance};
 use gpu_siamese::model::sircnn::Attention;
-use gpu_siamese::model::{Comparison, ModelOptions, network};
+use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::activation::ActivationKind;
 use gpu_siamese::ops::contrastive::Convention;
-use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::ops::pool2d::PoolKind;
-use gpu_siamese::plan::{Initial, PairLoss, Plan, PlanKind, PlanOptions, Slot, build};
+use gpu_siamese::plan::{Plan, PlanKind, PlanOptions, Slot, build};
 use gpu_siamese::train::setup;
 
 use crate::common::{Run, attentive, packed, residual, sn_lenet5_as};
@@ -43,16 +44,16 @@ fn loaded(plan: Plan) -> Run<f64> {
     }
     let index: Vec<u32> = (0..PAIRS as u32).flat_map(|pair| [pair, pair + PAIRS as u32]).collect();
     run.write_words("pairs.index", &index);
-    let known = match run.plan.options.loss {
-        PairLoss::Episodes { .. } => [0, 1, 0, 1],
+    let known = match run.plan.options.loss.name() {
+        "episodes" => [0, 1, 0, 1],
         _ => [1, 0, 1, 0],
     };
     run.write_words("pairs.same", &known);
     for parameter in run.plan.parameters.clone() {
-        let mut value = || match parameter.initial {
-            Initial::Uniform { bound } => random.between(-bound, bound),
-            Initial::Normal { mean, deviation } => mean + deviation * random.normal(),
-            Initial::Constant(value) => value,
+        let mut value = || match parameter.initializer {
+            Initializer::Uniform { bound } => random.between(-bound, bound),
+            Initializer::Normal { mean, deviation } => mean + deviation * random.normal(),
+            Initializer::Constant(value) => value,
         };
         let values: Vec<f64> = (0..parameter.len()).map(|_| value().into()).collect();
         run.write(&parameter.name, &values);
@@ -128,13 +129,13 @@ fn plan(
 
 #[test]
 fn network_as_in_the_paper() {
-    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: true };
+    let comparison = Comparison::Distance { kind: PairDistance::EUCLIDEAN, head: true };
     check(plan(PlanKind::Unfused, (ActivationKind::Relu, PoolKind::Max), comparison, 1 << 27));
 }
 
 #[test]
 fn network_without_a_head() {
-    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: false };
+    let comparison = Comparison::Distance { kind: PairDistance::EUCLIDEAN, head: false };
     check(plan(PlanKind::Unfused, (ActivationKind::Tanh, PoolKind::Average), comparison, 1 << 27));
 }
 
@@ -146,9 +147,9 @@ fn network_in_pieces() {
 
 #[test]
 fn blocked_network() {
-    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: true };
+    let comparison = Comparison::Distance { kind: PairDistance::EUCLIDEAN, head: true };
     check(plan(PlanKind::Blocked, (ActivationKind::Relu, PoolKind::Max), comparison, 1 << 27));
-    let comparison = Comparison::Distance { kind: DistanceKind::Euclidean, head: false };
+    let comparison = Comparison::Distance { kind: PairDistance::EUCLIDEAN, head: false };
     check(plan(PlanKind::Blocked, (ActivationKind::Tanh, PoolKind::Average), comparison, 1 << 27));
 }
 
@@ -159,7 +160,7 @@ fn blocked_network_in_pieces() {
 }
 
 fn in_pieces(kind: PlanKind, dense: &str, max_binding: usize) -> Plan {
-    let comparison = Comparison::Distance { kind: DistanceKind::L1, head: true };
+    let comparison = Comparison::Distance { kind: PairDistance::L1, head: true };
     let plan = plan(kind, (ActivationKind::Tanh, PoolKind::Max), comparison, max_binding);
     let launches = |op: &str| plan.train.iter().filter(|s| (s.op, s.entry) == (op, "forward")).count();
     assert!(launches("distance") == PAIRS && launches(dense) > 2 * PAIRS, "the plan is cut");
@@ -180,15 +181,15 @@ fn residual_network() {
 }
 
 /// A plan that learns with this loss, from this comparison.
-fn learning(loss: PairLoss, comparison: Comparison, activation: ActivationKind, max_binding: usize) -> Plan {
-    let distance = PairLoss::default().comparison(DistanceKind::L1);
+fn learning(loss: Loss, comparison: Comparison, activation: ActivationKind, max_binding: usize) -> Plan {
+    let distance = Loss::default().comparison(PairDistance::L1);
     let usual = plan(PlanKind::Unfused, (activation, PoolKind::Max), distance, max_binding);
     let model = ModelOptions { activation, comparison, ..ModelOptions::default() };
     let network = network("sn-lenet5", usual.input, &model);
     let mut plan = build(&network.unwrap(), &PlanOptions { loss, ..usual.options }).unwrap();
     // Weights that are all alike and small would show little.
     for parameter in plan.parameters.iter_mut().filter(|parameter| parameter.name == "head.weight") {
-        parameter.initial = Initial::Uniform { bound: 4.0 };
+        parameter.initializer = Initializer::Uniform { bound: 4.0 };
     }
     plan
 }
@@ -197,7 +198,7 @@ fn learning(loss: PairLoss, comparison: Comparison, activation: ActivationKind, 
 fn cross_entropy_of_pairs() {
     for comparison in [Comparison::WeightedSum, Comparison::Exponential { scale: 2.0 }] {
         for max_binding in [1 << 27, 40_000] {
-            check(learning(PairLoss::CrossEntropy, comparison, ActivationKind::Tanh, max_binding));
+            check(learning(Loss::of(&CrossEntropy), comparison, ActivationKind::Tanh, max_binding));
         }
     }
 }
@@ -205,9 +206,9 @@ fn cross_entropy_of_pairs() {
 /// Whole, and with every episode a piece of its own.
 #[test]
 fn episodes() {
-    let loss = PairLoss::Episodes { way: 2 };
+    let loss = Loss::of(&Episodes).with("way", 2.0);
     for (max_binding, pieces) in [(1 << 27, 1), (80_000, 2)] {
-        let comparison = loss.comparison(DistanceKind::Euclidean);
+        let comparison = loss.comparison(PairDistance::EUCLIDEAN);
         let plan = learning(loss, comparison, ActivationKind::Relu, max_binding);
         assert_eq!(plan.train.iter().filter(|s| (s.op, s.entry) == ("episode", "forward")).count(), pieces);
         check(plan);
