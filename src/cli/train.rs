@@ -9,13 +9,13 @@ use super::config::Config;
 use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
-use super::{Failure, oneshot, print_json, say};
+use super::{Failure, block_on, oneshot, print_json, say};
 use crate::data::{Dataset, Split};
 use crate::eval;
-use crate::executor::Executor;
 use crate::model;
 use crate::plan::{Capacity, NORM_EPS, Plan};
 use crate::report::{self, Report};
+use crate::session::Session;
 use crate::train::{
     Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,
 };
@@ -124,7 +124,7 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
         position: start.position,
     };
     let mut progress = Progress::of_run(config.epochs, sampler.measure, trainer.executor.plan());
-    let outcome = trainer.run(&mut progress)?;
+    let outcome = block_on(trainer.run(&mut progress))?;
     let summary = outcome.summary(executor.as_ref(), &sampler);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
@@ -217,7 +217,7 @@ fn announce_data(dataset: &Dataset, split: &Split) {
 }
 
 /// Where it runs, why, how, and what it needs.
-fn announce_executor(executor: &dyn Executor, why: &str) {
+fn announce_executor(executor: &dyn Session, why: &str) {
     let (adapter, plan) = (executor.adapter(), executor.plan());
     let software = if adapter.software { ", a software adapter: right, but slow" } else { "" };
     say(format_args!(

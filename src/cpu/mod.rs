@@ -20,7 +20,6 @@ mod dense_blocked;
 mod distance;
 mod dropout;
 mod episode;
-mod executor;
 mod gather;
 mod head;
 mod memory;
@@ -33,6 +32,7 @@ mod rows;
 mod scale;
 mod schedule;
 mod scratch;
+mod session;
 mod sgd;
 pub mod simd;
 mod softmax_cross_entropy;
@@ -44,9 +44,9 @@ mod weighted_sum;
 
 use crate::ops::{self, Step};
 
-pub use executor::Cpu;
 pub use memory::{Io, Memory, Storage};
 pub use real::Real;
+pub use session::Cpu;
 
 macro_rules! functions {
     ($($op:ident :: $attributes:ident { $($entry:ident),* })*) => {
