@@ -87,6 +87,16 @@ pub trait Session {
     /// A phase that is not prepared, too many slots, or what the device reported since the last call.
     fn submit(&mut self, phase: Phase, slots: &[Slot]) -> Result<Ticket, SessionError>;
 
+    /// Makes all phases ready: what the device refuses is known before anything is written.
+    fn prepare_all(&mut self) -> Answer<'_, ()> {
+        Box::pin(async {
+            for phase in Plan::phases() {
+                self.prepare(phase).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// All numbers of a tensor, as [`Session::read_front`].
     fn read(&mut self, tensor: &str) -> Answer<'static, Vec<f32>> {
         match find(self.plan(), tensor).map(|tensor| tensor.view.len) {

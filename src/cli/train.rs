@@ -85,6 +85,7 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
     target.check_memory(&plan)?;
     let mut executor = target.executor(plan, config.threads)?;
     announce_executor(executor.as_ref(), target.why(config));
+    block_on(executor.prepare_all())?;
     setup::upload_images(executor.as_mut(), &dataset)?;
     setup::write_all(executor.as_mut(), &start.weights)?;
     let folder = match folder {

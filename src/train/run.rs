@@ -143,6 +143,7 @@ impl Trainer<'_> {
         let validation = sampler.validation()?;
         // Drawn now: that they cannot be drawn must not show after hours.
         let test = sampler.test()?;
+        self.executor.prepare_all().await?;
         let (mut epochs, mut logs) = self.logs()?;
         let augment = self.schedule.augment;
         let draw = move |epoch| -> Result<_, DataError> {
