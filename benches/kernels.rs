@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use gpu_siamese::gpu::{Choice, Device, Session, adapters};
+use gpu_siamese::cli::block_on;
+use gpu_siamese::gpu::{Choice, Context, Pipelines, Recorder, adapters};
 use gpu_siamese::ops::activation::ActivationKind;
 use gpu_siamese::ops::conv2d::Conv2d;
 use gpu_siamese::ops::conv2d_blocked::Conv2dBlocked;
@@ -64,19 +65,19 @@ impl Job {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let Choice::Gpu(candidate) = adapters::choose(&arguments.adapter)? else {
+    let Choice::Gpu(candidate) = block_on(adapters::choose(&arguments.adapter))? else {
         return Err("this measures GPU adapters; choose one with --adapter".into());
     };
     println!("{}", candidate.line());
     println!("{:<76} {:>10} {:>12} {:>10}", "op.entry, layer: GFLOP/s", "alone", "with copies", "a core");
-    let device = Arc::new(Device::open(&candidate)?);
+    let gpu = Arc::new(Pipelines::new(block_on(Context::open(&candidate))?));
     let mut per_core: Vec<f64> = Vec::new();
-    for job in jobs(device.max_binding) {
+    for job in jobs(gpu.context.max_binding) {
         if arguments.filter.as_ref().is_some_and(|filter| !job.name.contains(filter.as_str())) {
             continue;
         }
-        let (alone, core) = measure(&device, &job, &[&job.products])?;
-        let (all, _) = measure(&device, &job, &[&job.copies, &job.products, &job.sums])?;
+        let (alone, core) = measure(&gpu, &job, &[&job.products])?;
+        let (all, _) = measure(&gpu, &job, &[&job.copies, &job.products, &job.sums])?;
         let shown = core.map_or("-".into(), |core| format!("{core:.2}"));
         println!("{:<76} {alone:>10.2} {all:>12.2} {shown:>10}", job.name);
         if job.name.contains("blocked") {
@@ -92,20 +93,21 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// GFLOP/s by the clock and by processor time: the best of some rounds.
-fn measure(device: &Arc<Device>, job: &Job, lists: &[&[Step]]) -> Result<(f64, Option<f64>), Box<dyn Error>> {
+fn measure(gpu: &Arc<Pipelines>, job: &Job, lists: &[&[Step]]) -> Result<(f64, Option<f64>), Box<dyn Error>> {
     let steps = lists.concat();
-    let mut session = Session::new(device.clone(), &job.buffers, &[&steps])?;
+    let mut recorder = block_on(Recorder::new(gpu.clone(), &job.buffers))?;
+    let list = block_on(recorder.add(&steps))?;
     for (number, buffer) in job.buffers.iter().enumerate() {
         // No value is 0 or denormal, and none grows out of bounds.
         let values: Vec<f32> = (0..buffer.len).map(|at| (at * 7919 % 1013) as f32 / 506.0 - 1.0013).collect();
-        session.write(number, 0, &values)?;
+        recorder.write(number, 0, &values)?;
     }
     let slot = Slot { count: u32::MAX, ..Slot::default() };
     let last = job.buffers.len() - 1;
     let mut run = |times: usize| -> Result<(), Box<dyn Error>> {
         for _ in 0..times {
-            session.submit(0, &[slot], None);
-            session.read::<f32>(last, 0..1)?;
+            recorder.submit(list, &[slot]);
+            block_on(recorder.read::<f32>(last, 0..1))?;
         }
         Ok(())
     };
@@ -123,7 +125,7 @@ fn measure(device: &Arc<Device>, job: &Job, lists: &[&[Step]]) -> Result<(f64, O
         processor = spent.into_iter().chain(processor).reduce(f64::min);
     }
     let speed = |seconds: f64| times as f64 * job.flops() / seconds / 1e9;
-    Ok((speed(clock), processor.filter(|_| device.info.software).map(speed)))
+    Ok((speed(clock), processor.filter(|_| gpu.context.info.software).map(speed)))
 }
 
 /// Processor time of this process so far, where Linux tells it.

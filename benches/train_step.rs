@@ -9,21 +9,24 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
+use gpu_siamese::cli::block_on;
 use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{self, Dataset, Pair, pairs};
 use gpu_siamese::eval;
-use gpu_siamese::executor::Executor;
 use gpu_siamese::loss::Loss;
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::plan::{
     BatchLayout, Capacity, Mode, OptimizerOptions, Phase, PlanKind, PlanOptions, Slot, build,
 };
+use gpu_siamese::session::Session;
 use gpu_siamese::train::setup;
 
 const PAIRS: usize = 64;
 /// Batches that are trained on in turn.
 const BATCHES: usize = 32;
+/// Steps to a submission, whose mean is the time of each.
+const STEPS: usize = 10;
 const SEED: u64 = 0;
 
 type Failure = Box<dyn std::error::Error>;
@@ -51,7 +54,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Microseconds of each of `count` training steps, and the last loss.
+    /// Microseconds of `count` training steps, and the last loss.
     fn train(&mut self, count: usize) -> Result<(Vec<f64>, f32), Failure> {
         let slots: Vec<Slot> = (self.steps..self.steps + count as u64)
             .map(|step| Slot {
@@ -62,21 +65,22 @@ impl Bench {
             .collect();
         self.steps += count as u64;
         let (mut times, mut loss) = (Vec::with_capacity(count), 0.0);
-        let mut start = Instant::now();
-        self.cpu.run(Phase::Train, &slots, &mut |step| {
-            times.push(start.elapsed().as_secs_f64() * 1e6);
-            loss = step.loss;
-            self.first_loss.get_or_insert(loss);
-            start = Instant::now();
-            true
-        })?;
+        for slots in slots.chunks(STEPS) {
+            let start = Instant::now();
+            let results = block_on(self.cpu.submit(Phase::Train, slots)?)?;
+            times.extend(slots.iter().map(|_| start.elapsed().as_secs_f64() * 1e6 / slots.len() as f64));
+            for step in results {
+                loss = step.loss;
+                self.first_loss.get_or_insert(loss);
+            }
+        }
         Ok((times, loss))
     }
 
     /// Microseconds that scoring all test pairs takes, and their accuracy.
     fn score(&mut self) -> Result<(f64, f64), Failure> {
         let start = Instant::now();
-        let scores = eval::score(&mut self.cpu, &self.test)?;
+        let scores = block_on(eval::score(&mut self.cpu, &self.test))?;
         let seconds = start.elapsed().as_secs_f64();
         let metrics = eval::metrics(&self.test, &scores, self.cpu.plan().learnt(), 0.5);
         Ok((seconds * 1e6, metrics.accuracy))

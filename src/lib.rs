@@ -6,7 +6,7 @@
 //! | [`data`] | files, or a seed, to a data set; splits and pairs |
 //! | [`model`] | networks as lists of named layers |
 //! | [`plan`] | network + loss + optimizer + batch size to named buffers and flat lists of steps |
-//! | [`executor`] | the trait of what runs a plan |
+//! | [`session`] | the trait of what runs a plan, and the pace at which steps are submitted |
 //! | [`cpu`], [`gpu`] | the two that do |
 //! | [`train`], [`eval`] | the loop over epochs; what a trained network is worth |
 //! | [`report`] | the page of a run: curves, pairs as pictures, tables |
@@ -15,18 +15,18 @@
 //! | [`cli`] | the command line, one file per subcommand |
 //!
 //! Imports point down this list's floors and never back: `ops` and `data`; `model`; `plan`;
-//! `executor`; `cpu` and `gpu`; `eval`; `train`; `report`, `parity` and `bench`; `cli`.
+//! `session`; `cpu` and `gpu`; `eval`; `train`; `report`, `parity` and `bench`; `cli`.
 //!
 //! The shortest complete example trains on the built-in glyphs for a few steps:
 //!
 //! ```
 //! use gpu_siamese::cpu::Cpu;
 //! use gpu_siamese::data::{self, Glyphs, glyphs, pairs};
-//! use gpu_siamese::executor::Executor;
+//! use gpu_siamese::session::{Session, pace};
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::Layout;
 //! use gpu_siamese::plan::{
-//!     BatchLayout, Capacity, OptimizerOptions, PairLoss, Phase, PlanKind, PlanOptions, build,
+//!     BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build,
 //! };
 //! use gpu_siamese::train::{epoch, setup};
 //!
@@ -53,12 +53,8 @@
 //! let weights = setup::initial_values(cpu.plan(), 0);
 //! setup::write_all(&mut cpu, &weights)?;
 //! let slots = epoch::slots(&cpu, 0..pairs.len() / 32, 0, 0, |_| 1e-3);
-//! let mut losses = Vec::new();
-//! cpu.run(Phase::Train, &slots, &mut |step| {
-//!     losses.push(step.loss);
-//!     true
-//! })?;
-//! assert!(losses[losses.len() - 1] < losses[0]);
+//! let steps = pollster::block_on(pace::train(&mut cpu, &slots))?;
+//! assert!(steps[steps.len() - 1].loss < steps[0].loss);
 //! # Ok(())
 //! # }
 //! ```
@@ -68,7 +64,6 @@ pub mod cli;
 pub mod cpu;
 pub mod data;
 pub mod eval;
-pub mod executor;
 pub mod gpu;
 pub mod graph;
 pub mod loss;
@@ -77,6 +72,7 @@ pub mod ops;
 pub mod parity;
 pub mod plan;
 pub mod report;
+pub mod session;
 pub mod tensor;
 mod text;
 pub mod train;

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use gpu_siamese::cli::block_on;
 use gpu_siamese::data::augment::IDENTITY;
-use gpu_siamese::gpu::{Device, adapters};
+use gpu_siamese::gpu::{Context, Pipelines, adapters};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::warp::Warp;
 use gpu_siamese::parity::case::Maker;
@@ -21,15 +22,15 @@ fn main() {
     let mut gpus = 0;
     add(&mut trials, "cpu", &Subject::Cpu, true);
     let mut names = std::collections::HashSet::new();
-    for candidate in adapters::all() {
+    for candidate in block_on(adapters::all()) {
         let label = format!("{} {}", candidate.describe().backend, candidate.info.name);
-        match Device::open(&candidate) {
-            Ok(device) => {
+        match block_on(Context::open(&candidate)) {
+            Ok(context) => {
                 gpus += 1;
                 eprintln!("adapter {}", candidate.line());
                 // Through a second backend the kernels one by one are enough.
                 let first = names.insert(candidate.info.name.clone());
-                add(&mut trials, &label, &Subject::Gpu(Arc::new(device)), first);
+                add(&mut trials, &label, &Subject::Gpu(Arc::new(Pipelines::new(context))), first);
             }
             Err(error) => {
                 trials.push(Trial::test(format!("{label}: opens"), move || Err(error.to_string().into())));
@@ -51,7 +52,7 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject, trains: bool) {
     for (case, plain) in all {
         let (title, subject, label) = (case.title(), subject.clone(), label.to_string());
         trials.push(Trial::test(format!("{label}: {title}"), move || {
-            let verdict = subject.check(&case, &plain);
+            let verdict = block_on(subject.check(&case, &plain));
             if verdict.pass { Ok(()) } else { Err(verdict.line(&label).into()) }
         }));
     }
@@ -62,7 +63,7 @@ fn add(trials: &mut Vec<Trial>, label: &str, subject: &Subject, trains: bool) {
         }
         let (subject, label) = (subject.clone(), label.to_string());
         trials.push(Trial::test(format!("{label}: training/{name}"), move || {
-            let verdicts = compare(&subject).map_err(|error| error.to_string())?;
+            let verdicts = block_on(compare(&subject)).map_err(|error| error.to_string())?;
             let failed: Vec<_> = verdicts.iter().filter(|v| !v.pass).map(|v| v.line(&label)).collect();
             if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
         }));
@@ -100,7 +101,7 @@ fn identical_bits(subject: &Subject) -> Result<(), Failed> {
     maker.step(warp.forward(data, index, matrices, results[0]));
     maker.step(warp.gather().forward(data, index, results[1]));
     maker.slot(Slot { count: 20, ..Slot::default() });
-    let stored = subject.run(&maker.done()).map_err(|error| error.to_string())?;
+    let stored = block_on(subject.run(&maker.done())).map_err(|error| error.to_string())?;
     let [warped, gathered] = results.map(|view| &stored[view.buffer.0][view.range()]);
     let differs = warped.iter().zip(gathered).position(|(a, b)| a.to_bits() != b.to_bits());
     if let Some(at) = differs {
@@ -116,9 +117,9 @@ fn found(subject: &Subject, fault: Fault, title: &str) -> Result<(), Failed> {
         case.ok_or_else(|| format!("there is no case {title}").into())
     };
     let (case, plain) = (find(subject.layout())?, find(Layout::Plain)?);
-    if !subject.check(&case, &plain).pass {
+    if !block_on(subject.check(&case, &plain)).pass {
         return Err("fails without a fault".into());
     }
-    let verdict = fault.check(subject, &case, &plain).map_err(|error| error.to_string())?;
+    let verdict = block_on(fault.check(subject, &case, &plain)).map_err(|error| error.to_string())?;
     if verdict.pass { Err(format!("{fault:?} went unnoticed").into()) } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Ceiling;
-use crate::executor::ExecutorError;
+use crate::session::SessionError;
 use crate::{cpu, gpu};
 
 /// A device's own limits, sampled as often as the contenders.
@@ -27,16 +27,19 @@ impl Limits {
 
     /// # Errors
     /// What the device rejects, and want of memory.
-    pub fn of_gpu(device: Arc<gpu::Device>) -> Result<Self, ExecutorError> {
-        Ok(Limits { device: Sampler::Gpu(gpu::ceiling::Sampler::new(device)?), best: Ceiling::default() })
+    pub async fn of_gpu(context: Arc<gpu::Context>) -> Result<Self, SessionError> {
+        Ok(Limits {
+            device: Sampler::Gpu(gpu::ceiling::Sampler::new(context).await?),
+            best: Ceiling::default(),
+        })
     }
 
     /// # Errors
     /// What the device reports.
-    pub fn sample(&mut self) -> Result<(), ExecutorError> {
+    pub async fn sample(&mut self) -> Result<(), SessionError> {
         let (gflops, gb_s) = match &mut self.device {
             Sampler::Cpu(cpu) => (cpu.gflops(), cpu.gb_s()),
-            Sampler::Gpu(gpu) => (gpu.gflops()?, gpu.gb_s()?),
+            Sampler::Gpu(gpu) => (gpu.gflops().await?, gpu.gb_s().await?),
         };
         self.best = Ceiling { gflops: self.best.gflops.max(gflops), gb_s: self.best.gb_s.max(gb_s) };
         Ok(())

@@ -5,10 +5,9 @@ use super::{BenchResult, Ceiling, Control, Kernel, Source, Timing};
 use crate::cpu::Cpu;
 use crate::data::{Dataset, Pair};
 use crate::eval;
-use crate::executor::{Executor, ExecutorError};
 use crate::gpu::Gpu;
-use crate::gpu::session::SLOTS;
 use crate::plan::{Capacity, Phase, Plan, Slot};
+use crate::session::{SUBMISSION, Session, SessionError, pace};
 use crate::train::setup;
 
 /// What runs a plan, and lets its launches be timed one by one.
@@ -18,7 +17,7 @@ pub enum Runner {
 }
 
 impl Runner {
-    fn executor(&mut self) -> &mut dyn Executor {
+    fn session(&mut self) -> &mut dyn Session {
         match self {
             Runner::Cpu(cpu) => cpu,
             Runner::Gpu(gpu) => gpu,
@@ -92,28 +91,29 @@ impl Contender {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn new(
+    pub async fn new(
         mut runner: Runner,
         dataset: &Dataset,
         training: &[Pair],
         test: Vec<Pair>,
-    ) -> Result<Self, ExecutorError> {
-        let executor = runner.executor();
-        let pairs = BATCHES * executor.plan().options.batch_size;
+    ) -> Result<Self, SessionError> {
+        let session = runner.session();
+        let pairs = BATCHES * session.plan().options.batch_size;
         let training: Vec<Pair> = training.iter().copied().cycle().take(pairs).collect();
-        setup::upload_images(executor, dataset)?;
-        setup::upload_pairs(executor, &training)?;
-        let weights = setup::initial_values(executor.plan(), 0);
-        setup::write_all(executor, &weights)?;
-        let embedded = executor.plan().options.capacity.embeddings;
+        setup::upload_images(session, dataset)?;
+        setup::upload_pairs(session, &training)?;
+        let weights = setup::initial_values(session.plan(), 0);
+        setup::write_all(session, &weights)?;
+        let embedded = session.plan().options.capacity.embeddings;
         let images: Vec<u32> = (0..dataset.len() as u32).cycle().take(embedded).collect();
-        executor.write_words("embed.index", &images)?;
-        let window = executor.plan().tensor("data.0").map_or(0, |tensor| tensor.view.len);
+        session.write_words("embed.index", &images)?;
+        let window = session.plan().tensor("data.0").map_or(0, |tensor| tensor.view.len);
         let (whole, _) = dataset.images.as_chunks::<4>();
         let words = whole.iter().take(window).map(|&bytes| u32::from_le_bytes(bytes)).collect();
+        session.prepare(Phase::Train).await?;
         let lists = match &mut runner {
             Runner::Cpu(_) => Vec::new(),
-            Runner::Gpu(gpu) => gpu.separate_lists()?,
+            Runner::Gpu(gpu) => gpu.separate_lists().await?,
         };
         let launches = runner.plan().train.len();
         let mut contender = Contender {
@@ -127,13 +127,13 @@ impl Contender {
             series: Series::default(),
         };
         for _ in 0..2 {
-            contender.round()?;
-            contender.round_again()?;
+            contender.round().await?;
+            contender.round_again().await?;
             let Series { train, forward, alone, .. } = std::mem::take(&mut contender.series);
             contender.train_steps = steps(SAMPLE_US, train[0]).min(MOST);
             contender.forward_steps = steps(SAMPLE_US / 4.0, forward[0]).min(MOST);
             contender.kernel_launches =
-                alone.iter().map(|us| steps(KERNEL_SAMPLE_US, us[0]).min(SLOTS)).collect();
+                alone.iter().map(|us| steps(KERNEL_SAMPLE_US, us[0]).min(SUBMISSION)).collect();
         }
         Ok(contender)
     }
@@ -154,84 +154,82 @@ impl Contender {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn round(&mut self) -> Result<(), ExecutorError> {
-        let train = self.train()?;
+    pub async fn round(&mut self) -> Result<(), SessionError> {
+        let train = self.train().await?;
         self.series.train.push(train);
-        let forward = self.forward()?;
+        let forward = self.forward().await?;
         self.series.forward.push(forward);
         let test = &self.test;
-        let executor = self.runner.executor();
-        let eval = microseconds(|| eval::score(executor, test).map(drop))?;
+        let session = self.runner.session();
+        let eval = microseconds(eval::score(session, test)).await?;
         self.series.eval.push(eval / test.len() as f64);
         let words = &self.words;
-        let upload = microseconds(|| {
-            executor.write_words("data.0", words)?;
+        let upload = microseconds(async {
+            session.write_words("data.0", words)?;
             // What is read lies behind what is written: the upload is done then.
-            executor.read_front("history", 1).map(drop)
-        })?;
+            session.read_front("history", 1).await
+        });
+        let upload = upload.await?;
         self.series.upload.push(upload);
-        self.kernels()
+        self.kernels().await
     }
 
     /// Takes the second sample of a round, for the control.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn round_again(&mut self) -> Result<(), ExecutorError> {
-        let train = self.train()?;
+    pub async fn round_again(&mut self) -> Result<(), SessionError> {
+        let train = self.train().await?;
         self.series.again.push(train);
         Ok(())
     }
 
-    fn train(&mut self) -> Result<f64, ExecutorError> {
+    async fn train(&mut self) -> Result<f64, SessionError> {
         let slots = slots(self.runner.plan(), self.train_steps);
-        let executor = self.runner.executor();
-        let us = microseconds(|| executor.run(Phase::Train, &slots, &mut |_| true))?;
+        let session = self.runner.session();
+        let us = microseconds(pace::train(session, &slots)).await?;
         Ok(us / slots.len() as f64)
     }
 
     /// Scaled to twice the pairs of a batch, where the plan embeds fewer images at a time.
-    fn forward(&mut self) -> Result<f64, ExecutorError> {
+    async fn forward(&mut self) -> Result<f64, SessionError> {
         let plan = self.runner.plan();
         let (images, wanted) = (plan.embed_batch, 2 * plan.options.batch_size);
         let slots = vec![Slot { count: images as u32, ..Slot::default() }; self.forward_steps];
-        let executor = self.runner.executor();
-        let us = microseconds(|| executor.run(Phase::Embed, &slots, &mut |_| true))?;
+        let session = self.runner.session();
+        let us = microseconds(async {
+            pace::run(session, Phase::Embed, &slots, &mut |_, _| true, &mut || {}).await
+        });
+        let us = us.await?;
         Ok(us / slots.len() as f64 * wanted as f64 / images as f64)
     }
 
-    fn kernels(&mut self) -> Result<(), ExecutorError> {
+    async fn kernels(&mut self) -> Result<(), SessionError> {
         let Contender { runner, series, lists, kernel_launches, .. } = self;
         let slot = slots(runner.plan(), 1)[0];
         if let Runner::Gpu(gpu) = runner {
-            series.record.push(gpu.recording_time(slot).as_secs_f64() * 1e6);
-            if let Some(times) = gpu.device_times(slot)? {
+            series.record.push(gpu.recording_time(slot)?.as_secs_f64() * 1e6);
+            if let Some(times) = gpu.device_times(slot).await? {
                 push_each(&mut series.stamped, times);
             }
         }
-        let launches = std::mem::take(kernel_launches);
-        let alone = (0..launches.len())
-            .map(|number| {
-                let times = launches[number];
-                let us = match runner {
-                    Runner::Cpu(cpu) => {
-                        let step = cpu.plan().train[number].clone();
-                        microseconds(|| {
-                            (0..times).for_each(|_| cpu.launch_alone(&step, slot));
-                            Ok::<_, ExecutorError>(())
-                        })
-                    }
-                    Runner::Gpu(gpu) => microseconds(|| gpu.repeat_alone(lists[number], slot, times)),
-                };
-                us.map(|us| us / times as f64)
-            })
-            .collect::<Result<_, _>>();
-        *kernel_launches = launches;
-        push_each(&mut series.alone, alone?);
+        let mut alone = Vec::with_capacity(kernel_launches.len());
+        for (number, &times) in kernel_launches.iter().enumerate() {
+            let us = match runner {
+                Runner::Cpu(cpu) => {
+                    let step = cpu.plan().train[number].clone();
+                    let run = async { Ok((0..times).for_each(|_| cpu.launch_alone(&step, slot))) };
+                    microseconds(run).await?
+                }
+                Runner::Gpu(gpu) => microseconds(gpu.repeat_alone(lists[number], slot, times)).await?,
+            };
+            alone.push(us / times as f64);
+        }
+        push_each(&mut series.alone, alone);
         Ok(())
     }
 
-    fn adapter(&self) -> &crate::executor::AdapterInfo {
+    fn adapter(&self) -> &crate::session::AdapterInfo {
         match &self.runner {
             Runner::Cpu(cpu) => cpu.adapter(),
             Runner::Gpu(gpu) => gpu.adapter(),
@@ -308,7 +306,7 @@ fn slots(plan: &Plan, count: usize) -> Vec<Slot> {
         .map(|step| Slot {
             first: (step % BATCHES * batch) as u32,
             count: batch as u32,
-            index: (step % SLOTS) as u32,
+            index: (step % SUBMISSION) as u32,
             ..plan.slot(1, 0.0)
         })
         .collect()

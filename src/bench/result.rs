@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Timing;
-use crate::executor::AdapterInfo;
+use crate::session::AdapterInfo;
 
 /// How fast one configuration runs. A multiply-add counts as two operations.
 #[derive(Clone, Debug, Serialize)]

@@ -31,9 +31,9 @@ impl Timing {
 }
 
 /// Microseconds that `work` takes.
-pub(super) fn microseconds<E>(work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
+pub(super) async fn microseconds<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<f64, E> {
     let start = Instant::now();
-    work()?;
+    work.await?;
     Ok(start.elapsed().as_secs_f64() * 1e6)
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Failure, print_json, print_line};
+use super::{Failure, block_on, print_json, print_line};
 use crate::gpu::adapters;
 
 #[derive(Args)]
@@ -15,7 +15,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let candidates = adapters::all();
+    let candidates = block_on(adapters::all());
     if arguments.json {
         let listings: Vec<_> = candidates.iter().map(|candidate| candidate.listing()).collect();
         print_json(&listings)?;

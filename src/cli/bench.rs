@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::config::{Config, PlanChoice};
 use super::open::Target;
-use super::{Failure, print_json, print_line, say};
+use super::{Failure, block_on, print_json, print_line, say};
 use crate::bench::{BenchResult, Contender, Control, Limits, Runner};
 use crate::cpu::Cpu;
 use crate::data::{self, Dataset, Pair, pairs};
@@ -61,12 +61,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     for round in 1..=arguments.rounds {
         for Bench { limits, contenders } in &mut benches {
-            limits.sample()?;
-            contenders.iter_mut().try_for_each(Contender::round)?;
+            block_on(limits.sample())?;
+            contenders.iter_mut().try_for_each(|contender| block_on(contender.round()))?;
         }
         // Everything else lies between a configuration's two samples of a round.
         for contender in benches.iter_mut().flat_map(|bench| &mut bench.contenders) {
-            contender.round_again()?;
+            block_on(contender.round_again())?;
         }
         let (rounds, seconds) = (arguments.rounds, start.elapsed().as_secs_f64());
         say(format_args!("round {round} of {rounds} done after {seconds:.1} s"));
@@ -121,15 +121,15 @@ fn set_up(
     let plans = configs.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     let limits = match target {
         Target::Cpu => Limits::of_cpu().map_err(threads)?,
-        Target::Gpu(device) => Limits::of_gpu(device.clone())?,
+        Target::Gpu(gpu) => block_on(Limits::of_gpu(gpu.context.clone()))?,
     };
     let mut contenders = Vec::new();
     for plan in plans {
         let runner = match target {
             Target::Cpu => Runner::Cpu(Cpu::new(plan, 0).map_err(threads)?),
-            Target::Gpu(device) => Runner::Gpu(Gpu::new(device.clone(), plan)?),
+            Target::Gpu(gpu) => Runner::Gpu(block_on(Gpu::new(gpu.clone(), plan))?),
         };
-        let contender = Contender::new(runner, dataset, training, test.to_vec())?;
+        let contender = block_on(Contender::new(runner, dataset, training, test.to_vec()))?;
         say(format_args!("warmed up: {}", contender.title()));
         contenders.push(contender);
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::trained::{self, Trained};
-use super::{Failure, print_json, print_line};
+use super::{Failure, block_on, print_json, print_line};
 use crate::data::Album;
 use crate::data::pair_list::{ListedPair, Member};
 use crate::eval;
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut album = Album::new(trained.description.input);
     let pairs = album.add_list(std::slice::from_ref(&pair), None, arguments.invert)?;
     let mut executor = trained.executor(&album, 1)?;
-    let scores = eval::score(executor.as_mut(), &pairs)?;
+    let scores = block_on(eval::score(executor.as_mut(), &pairs))?;
     let score = scores[0];
     let same = f64::from(score.similarity) > trained.threshold;
     if arguments.json {

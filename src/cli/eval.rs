@@ -10,12 +10,12 @@ use serde_json::json;
 use super::config::Config;
 use super::progress::Progress;
 use super::trained::{self, Trained};
-use super::{Failure, print_json, print_line, say};
+use super::{Failure, block_on, print_json, print_line, say};
 use crate::data::pair_list::{self, ListedPair, Member};
 use crate::data::{Album, Dataset, Pair, Split, pairs};
 use crate::eval::roc::TarAtFar;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
-use crate::executor::Executor;
+use crate::session::Session;
 use crate::train::Watch;
 use crate::train::folder::write_aside;
 
@@ -94,10 +94,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut executor = trained.executor(&album, task.pairs.len())?;
     let start = Instant::now();
     let mut progress = Progress::of_scoring();
-    let scores = eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
+    let scores = block_on(eval::score_watched(executor.as_mut(), &task.pairs, &mut |share| {
         progress.scoring("scoring", share);
         true
-    })?
+    }))?
     .unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
     let learnt = executor.plan().learnt();
@@ -184,10 +184,10 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
     let mut executor = trained.executor(&album, 1)?;
     let start = Instant::now();
     let mut progress = Progress::of_scoring();
-    let metrics = eval::classify_watched(executor.as_mut(), &rows, &labels, &mut |share| {
+    let metrics = block_on(eval::classify_watched(executor.as_mut(), &rows, &labels, &mut |share| {
         progress.scoring("classifying", share);
         true
-    })?;
+    }))?;
     let seconds = start.elapsed().as_secs_f64();
     let Some(Classification { images, accuracy, loss }) = metrics else { return Ok(ExitCode::SUCCESS) };
     if arguments.json {
@@ -245,15 +245,15 @@ fn test_pairs(trained: &Trained, album: &mut Album) -> Result<Task, Failure> {
 
 /// What embeddings tell of classes.
 fn class_metrics(
-    executor: &mut dyn Executor,
+    executor: &mut dyn Session,
     images: &Classes,
     progress: &mut Progress,
 ) -> Result<Option<ClassMetrics>, Failure> {
     let mut embed = |images: &[u32]| {
-        embeddings::embeddings(executor, images, &mut |share| {
+        block_on(embeddings::embeddings(executor, images, &mut |share| {
             progress.scoring("embedding", share);
             true
-        })
+        }))
     };
     let (train, test) = (embed(&images.train)?.unwrap_or_default(), embed(&images.test)?.unwrap_or_default());
     Ok(eval::classes::metrics(&train, &images.train_labels, &test, &images.test_labels))

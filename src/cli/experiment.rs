@@ -15,7 +15,7 @@ use super::config::PlanChoice;
 use super::fail::{DIVERGED, INTERRUPTED};
 use super::open::Target;
 use super::trained::{self, Trained};
-use super::{Config, Failure, print_line, progress, say, train};
+use super::{Config, Failure, block_on, print_line, progress, say, train};
 use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
 use crate::plan::Capacity;
@@ -437,7 +437,7 @@ fn scored(run: &Run, folder: &Path) -> Result<figures::Picture, Failure> {
     let mut album = Album::new(dataset.shape);
     let numbered = album.add_pairs(&dataset, &drawn)?;
     let mut executor = trained.executor(&album, numbered.len())?;
-    let scores: Vec<Score> = eval::score(executor.as_mut(), &numbered)?;
+    let scores: Vec<Score> = block_on(eval::score(executor.as_mut(), &numbered))?;
     let shown: Vec<(Pair, String)> =
         drawn.iter().zip(&scores).map(|(pair, score)| (*pair, format!("{:.3}", score.similarity))).collect();
     let right: Vec<bool> =

@@ -1,10 +1,10 @@
 //! What ends the program, and its exit code.
 
 use crate::data::DataError;
-use crate::executor::ExecutorError;
 use crate::gpu::adapters::NoAdapter;
 use crate::model::ModelError;
 use crate::plan::PlanError;
+use crate::session::SessionError;
 use crate::train::{CheckpointError, FolderError, RunError};
 
 /// Exit code of a run that was interrupted, its checkpoint saved.
@@ -55,8 +55,8 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<ExecutorError> for Failure {
-    fn from(error: ExecutorError) -> Self {
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
         Failure::Run(error.into())
     }
 }
@@ -106,8 +106,8 @@ impl Failure {
                 RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. } => {
                     DIVERGED
                 }
-                RunError::Executor(ExecutorError::OutOfMemory(_)) => 7,
-                RunError::Executor(_) => 4,
+                RunError::Session(SessionError::OutOfMemory(_)) => 7,
+                RunError::Session(_) => 4,
             },
         }
     }

@@ -22,6 +22,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use config::Config;
 pub use fail::Failure;
+/// Waits for what the library answers later: below this floor nothing does.
+pub use pollster::block_on;
 
 /// Train and use siamese networks on any GPU.
 #[derive(Parser)]

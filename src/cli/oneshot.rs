@@ -11,7 +11,7 @@ use super::config::Config;
 use super::fail::DIVERGED;
 use super::progress::Progress;
 use super::trained::{self, Trained};
-use super::{Failure, print_json, print_line, say};
+use super::{Failure, block_on, print_json, print_line, say};
 use crate::data::omniglot::official_runs;
 use crate::data::{self, Album, DataError, Dataset, Shape, Split, Stream};
 use crate::eval::oneshot::{self, OneShot, Protocol, Solved, Task, Tasks};
@@ -96,10 +96,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut executor = trained.executor_for(&album, embeddings, pairs)?;
     let start = Instant::now();
     let mut progress = Progress::of_scoring();
-    let solved = oneshot::solve(executor.as_mut(), &tasks, &mut |share| {
+    let solved = block_on(oneshot::solve(executor.as_mut(), &tasks, &mut |share| {
         progress.scoring("tasks", share);
         true
-    })?;
+    }))?;
     let seconds = start.elapsed().as_secs_f64();
     let Some(solved) = solved else { return Ok(ExitCode::SUCCESS) };
     let figures = &solved.figures;

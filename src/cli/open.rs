@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use super::Failure;
 use super::config::{Config, PlanChoice};
 use super::fail::size;
+use super::{Failure, block_on};
 use crate::cpu::Cpu;
 use crate::data::Shape;
-use crate::executor::{Executor, ExecutorError};
-use crate::gpu::{Choice, Device, Gpu, adapters};
+use crate::gpu::{Choice, Context, Gpu, Pipelines, adapters};
 use crate::model::{self, ModelOptions};
 use crate::ops::Layout;
 use crate::plan::{self, Capacity, Mode, Plan, PlanKind, PlanOptions};
+use crate::session::{Session, SessionError};
 
 /// The device that a run was given.
 pub enum Target {
     Cpu,
-    Gpu(Arc<Device>),
+    Gpu(Arc<Pipelines>),
 }
 
 impl Target {
@@ -25,9 +25,11 @@ impl Target {
     /// # Errors
     /// No such adapter, or one that cannot be opened.
     pub fn open(wanted: &str) -> Result<Self, Failure> {
-        Ok(match adapters::choose(wanted)? {
+        Ok(match block_on(adapters::choose(wanted))? {
             Choice::Cpu => Target::Cpu,
-            Choice::Gpu(candidate) => Target::Gpu(Arc::new(Device::open(&candidate)?)),
+            Choice::Gpu(candidate) => {
+                Target::Gpu(Arc::new(Pipelines::new(block_on(Context::open(&candidate))?)))
+            }
         })
     }
 
@@ -48,7 +50,7 @@ impl Target {
     pub fn check_memory(&self, plan: &Plan) -> Result<(), Failure> {
         let what = match self {
             Target::Cpu => "the machine",
-            Target::Gpu(device) if device.uses_host_memory => "the machine, whose memory the adapter uses,",
+            Target::Gpu(gpu) if gpu.context.uses_host_memory => "the machine, whose memory the adapter uses,",
             Target::Gpu(_) => return Ok(()),
         };
         fits(plan.memory() as u64, free_memory(), what)
@@ -57,7 +59,7 @@ impl Target {
     fn max_binding(&self) -> usize {
         match self {
             Target::Cpu => usize::MAX / 8,
-            Target::Gpu(device) => device.max_binding,
+            Target::Gpu(gpu) => gpu.context.max_binding,
         }
     }
 
@@ -72,7 +74,7 @@ impl Target {
     fn plan_kinds(&self, choice: PlanChoice) -> &'static [PlanKind] {
         match (choice, self) {
             (PlanChoice::Auto, Target::Cpu) => &[PlanKind::Unfused],
-            (PlanChoice::Auto, Target::Gpu(device)) if device.info.software => &[PlanKind::Blocked],
+            (PlanChoice::Auto, Target::Gpu(gpu)) if gpu.context.info.software => &[PlanKind::Blocked],
             (PlanChoice::Auto, Target::Gpu(_)) => &[PlanKind::Fused, PlanKind::Unfused],
             (PlanChoice::Unfused, _) => &[PlanKind::Unfused],
             (PlanChoice::Fused, _) => &[PlanKind::Fused],
@@ -113,17 +115,17 @@ impl Target {
     ///
     /// # Errors
     /// What the device rejects, or threads that cannot be started.
-    pub fn executor(&self, plan: Plan, threads: usize) -> Result<Box<dyn Executor>, Failure> {
+    pub fn executor(&self, plan: Plan, threads: usize) -> Result<Box<dyn Session>, Failure> {
         Ok(match self {
             Target::Cpu => Box::new(
                 Cpu::new(plan, threads)
                     .map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))?,
             ),
-            Target::Gpu(device) => {
+            Target::Gpu(gpu) => {
                 let needed = size(plan.memory() as u64);
-                Box::new(Gpu::new(device.clone(), plan).map_err(|error| match error {
-                    ExecutorError::OutOfMemory(message) => {
-                        ExecutorError::OutOfMemory(format!("the run needs about {needed}: {message}"))
+                Box::new(block_on(Gpu::new(gpu.clone(), plan)).map_err(|error| match error {
+                    SessionError::OutOfMemory(message) => {
+                        SessionError::OutOfMemory(format!("the run needs about {needed}: {message}"))
                     }
                     other => other,
                 })?)

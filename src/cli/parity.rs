@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::open::Target;
-use super::{Failure, print_json, print_line};
+use super::{Failure, block_on, print_json, print_line};
 use crate::ops::Layout;
 use crate::parity::{Subject, Verdict, cases, training};
 
@@ -26,7 +26,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let subject = match Target::open(&arguments.adapter)? {
         Target::Cpu => Subject::Cpu,
-        Target::Gpu(device) => Subject::Gpu(device),
+        Target::Gpu(gpu) => Subject::Gpu(gpu),
     };
     let adapter = subject.adapter();
     let wanted = |op: &str| arguments.op.as_deref().is_none_or(|wanted| wanted == op);
@@ -34,11 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .iter()
         .zip(cases(Layout::Plain))
         .filter(|(case, _)| wanted(case.op))
-        .map(|(case, plain)| subject.check(case, &plain))
+        .map(|(case, plain)| block_on(subject.check(case, &plain)))
         .collect();
     if wanted("training") {
         for (_, compare) in training::COMPARISONS {
-            verdicts.extend(compare(&subject)?);
+            verdicts.extend(block_on(compare(&subject))?);
         }
     }
     if verdicts.is_empty() {

@@ -9,7 +9,7 @@ use super::config::{Config, Loss, PlanChoice};
 use super::open::Target;
 use super::{Failure, print_json, print_line};
 use crate::data::Shape;
-use crate::gpu::session::grid;
+use crate::gpu::recorder::grid;
 use crate::ops::{Access, Step};
 use crate::plan::{Capacity, Plan};
 use crate::train::Measure;

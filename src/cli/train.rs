@@ -9,14 +9,14 @@ use super::config::Config;
 use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
-use super::{Failure, oneshot, print_json, say};
+use super::{Failure, block_on, oneshot, print_json, say};
 use crate::data::{Dataset, Split};
 use crate::eval;
-use crate::executor::Executor;
 use crate::loss::NORM_EPS;
 use crate::model;
 use crate::plan::{Capacity, Plan};
 use crate::report::{self, Report};
+use crate::session::Session;
 use crate::train::{
     Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,
 };
@@ -86,6 +86,7 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
     target.check_memory(&plan)?;
     let mut executor = target.executor(plan, config.threads)?;
     announce_executor(executor.as_ref(), target.why(config));
+    block_on(executor.prepare_all())?;
     setup::upload_images(executor.as_mut(), &dataset)?;
     setup::write_all(executor.as_mut(), &start.weights)?;
     let folder = match folder {
@@ -125,7 +126,7 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
         position: start.position,
     };
     let mut progress = Progress::of_run(config.epochs, sampler.measure, trainer.executor.plan());
-    let outcome = trainer.run(&mut progress)?;
+    let outcome = block_on(trainer.run(&mut progress))?;
     let summary = outcome.summary(executor.as_ref(), &sampler);
     let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
     folder.write("summary.json", format!("{json}\n").as_bytes())?;
@@ -218,7 +219,7 @@ fn announce_data(dataset: &Dataset, split: &Split) {
 }
 
 /// Where it runs, why, how, and what it needs.
-fn announce_executor(executor: &dyn Executor, why: &str) {
+fn announce_executor(executor: &dyn Session, why: &str) {
     let (adapter, plan) = (executor.adapter(), executor.plan());
     let software = if adapter.software { ", a software adapter: right, but slow" } else { "" };
     say(format_args!(

@@ -9,12 +9,12 @@ use super::config::{Config, Loss, PlanChoice};
 use super::open::Target;
 use super::{Failure, say};
 use crate::data::{Album, Shape};
-use crate::executor::Executor;
 use crate::loss::{NORM_EPS, PairDistance};
 use crate::model;
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::Capacity;
+use crate::session::Session;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::{Description, RunError, Weights, checkpoint, setup};
 
@@ -163,7 +163,7 @@ impl Trained {
     ///
     /// # Errors
     /// No such adapter, weights that do not fit the model, or too little memory.
-    pub fn executor(&self, album: &Album, pairs: usize) -> Result<Box<dyn Executor>, Failure> {
+    pub fn executor(&self, album: &Album, pairs: usize) -> Result<Box<dyn Session>, Failure> {
         self.executor_for(album, album.len(), pairs)
     }
 
@@ -176,7 +176,7 @@ impl Trained {
         album: &Album,
         embeddings: usize,
         pairs: usize,
-    ) -> Result<Box<dyn Executor>, Failure> {
+    ) -> Result<Box<dyn Session>, Failure> {
         let target = Target::open(&self.config.adapter)?;
         let capacity = Capacity {
             images: album.len(),

@@ -1,6 +1,7 @@
 //! Activations on the CPU.
 
 use super::real::Real;
+use super::sharing::{Relu, Sharing};
 use crate::ops::activation::{Activation, ActivationKind};
 
 /// `f(x)`; NaN stays NaN.
@@ -31,6 +32,12 @@ fn gradient<T: Real>(kind: ActivationKind, y: T, dy: T) -> T {
         ActivationKind::Relu => zero,
         ActivationKind::Tanh => dy * (one - y * y),
         ActivationKind::Sigmoid => dy * (y * (one - y)),
+    }
+}
+
+impl Activation {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        Sharing::GROUPS.relu(if self.kind == ActivationKind::Relu { Relu::Is } else { Relu::None })
     }
 }
 

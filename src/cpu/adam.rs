@@ -1,6 +1,7 @@
 //! Adam on the CPU.
 
 use super::real::Real;
+use super::sharing::Sharing;
 use crate::ops::adam::Adam;
 use crate::plan::Slot;
 
@@ -12,6 +13,12 @@ fn update<T: Real>(adam: &Adam, slot: &Slot, g: T, parameter: T, m: &mut T, v: &
     let root = (*v / T::of(slot.correction2)).sqrt() + T::of(adam.eps);
     let parameter = if adam.decays { parameter * T::of(slot.shrink) } else { parameter };
     parameter - T::of(slot.learning_rate) * (*m / T::of(slot.correction1)) / root
+}
+
+impl Adam {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        Sharing::elements(self.count, true)
+    }
 }
 
 /// Plain loops.

@@ -1,8 +1,20 @@
 //! Batch normalisation on the CPU.
 
+use super::sharing::{Relu, Sharing};
 use crate::ops::batch_norm::BatchNorm;
 
 impl BatchNorm {
+    pub(super) fn sharing(&self, entry: &str) -> Sharing {
+        // A later piece of the batch puts its partial results after those of the first one.
+        let groups = Sharing::GROUPS.overwriting(self.first_part == 0);
+        match entry {
+            // Of the whole batch, into statistics that may be activations.
+            "merge" => Sharing { moves: true, ..Sharing::WHOLE },
+            "forward" => groups.relu(Relu::Joins),
+            _ => groups,
+        }
+    }
+
     /// Images of each of this launch's parts.
     fn images_of_parts(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let (images, step) = (self.images as usize, self.images_per_part as usize);

@@ -2,9 +2,14 @@
 
 use std::ops::Range;
 
+use super::sharing::Sharing;
 use crate::ops::channel_conv::ChannelConv;
 
 impl ChannelConv {
+    pub(super) fn sharing(&self, entry: &str) -> Sharing {
+        if entry == "backward_weight" { Sharing::SUMS } else { Sharing::GROUPS }
+    }
+
     /// Channels `c` at which tap `t` meets one, and what leads from them to that one.
     fn met(&self, t: usize) -> (Range<usize>, isize) {
         let (channels, shift) = (self.channels as isize, t as isize - self.kernel as isize / 2);

@@ -1,6 +1,17 @@
 //! Convolution on the CPU.
 
+use super::sharing::{Relu, Sharing};
 use crate::ops::conv2d::Conv2d;
+
+impl Conv2d {
+    pub(super) fn sharing(&self, entry: &str) -> Sharing {
+        match entry {
+            "forward" => Sharing::GROUPS.relu(Relu::Joins),
+            "backward_bias" => Sharing::SUMS,
+            _ => Sharing::GROUPS,
+        }
+    }
+}
 
 /// Plain loops, one image behind the other.
 pub mod reference {

@@ -1,6 +1,18 @@
 //! Fully connected layers on the CPU.
 
+use super::sharing::{Relu, Sharing};
 use crate::ops::dense::Dense;
+
+impl Dense {
+    pub(super) fn sharing(&self, entry: &str) -> Sharing {
+        match entry {
+            "backward_weight" => Sharing::rows(self.rows, self.inputs),
+            "backward_bias" => Sharing::SUMS,
+            "forward" => Sharing::GROUPS.overwriting(self.rows == self.outputs).relu(Relu::Joins),
+            _ => Sharing::GROUPS.overwriting(self.rows == self.outputs),
+        }
+    }
+}
 
 /// Plain loops.
 pub mod reference {

@@ -1,9 +1,14 @@
 //! Dropout on the CPU.
 
+use super::sharing::Sharing;
 use crate::ops::dropout::{Dropout, hash};
 use crate::plan::Slot;
 
 impl Dropout {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        Sharing::GROUPS
+    }
+
     /// Number of the first element of row `m` of the batch.
     fn element(&self, m: usize) -> u32 {
         let (m, group) = (m as u32, self.images / self.branches);

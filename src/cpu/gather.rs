@@ -1,9 +1,15 @@
 //! Image bytes to numbers on the CPU.
 
+use super::sharing::Sharing;
 use crate::ops::gather::Gather;
 use crate::plan::Slot;
 
 impl Gather {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        // A later window of the data set fills in what the first one lacks.
+        Sharing::GROUPS.overwriting(self.first_resident == 0)
+    }
+
     /// Place in the list of the image that row `m` of the batch shows.
     pub(super) fn entry(&self, m: usize, slot: &Slot) -> usize {
         let (branches, group) = (self.branches as usize, (self.images / self.branches) as usize);

@@ -22,7 +22,6 @@ mod distance;
 mod dropout;
 mod elementwise;
 mod episode;
-mod executor;
 mod gather;
 mod head;
 mod layer_norm;
@@ -42,7 +41,9 @@ mod rows;
 mod scale;
 mod schedule;
 mod scratch;
+mod session;
 mod sgd;
+mod sharing;
 pub mod simd;
 mod softmax_cross_entropy;
 mod standardize;
@@ -52,16 +53,27 @@ mod trunk;
 mod warp;
 mod weighted_sum;
 
+use self::sharing::{Sharing, Unshared};
 use crate::ops::{self, Step};
 
-pub use executor::Cpu;
 pub use memory::{Io, Memory, Storage};
 pub use real::Real;
+pub use session::Cpu;
 
 macro_rules! functions {
     ($($op:ident :: $attributes:ident { $($entry:ident),* })*) => {
         /// Every op's functions by name: (op, entry).
         pub const FUNCTIONS: &[(&str, &str)] = &[$($((stringify!($op), stringify!($entry)),)*)*];
+
+        /// How a step can be shared out among threads.
+        fn sharing(step: &Step) -> Sharing {
+            match (step.op, step.entry) {
+                $($((stringify!($op), stringify!($entry)) => {
+                    ops::$op::$attributes::of(step).sharing(step.entry)
+                })*)*
+                (op, entry) => panic!("there is no {op}.{entry}"),
+            }
+        }
 
         /// Runs a step by plain loops; its images lie one behind the other.
         pub fn reference<T: Real>(step: &Step, io: &mut Io<'_, T>) {

@@ -2,9 +2,15 @@
 
 use std::ops::Range;
 
+use super::sharing::{Relu, Sharing};
 use crate::ops::pool2d::{Pool2d, PoolKind};
 
 impl Pool2d {
+    pub(super) fn sharing(&self, entry: &str) -> Sharing {
+        let joins = entry == "backward" && self.kind == PoolKind::Max;
+        Sharing::GROUPS.relu(if joins { Relu::Joins } else { Relu::None })
+    }
+
     /// Rows, or columns, of window `i` that are no padding.
     fn window(&self, i: usize, length: u32) -> Range<usize> {
         let (start, padding) = (i * self.stride as usize, self.padding as usize);

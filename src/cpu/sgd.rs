@@ -1,6 +1,7 @@
 //! Gradient descent with momentum on the CPU.
 
 use super::real::Real;
+use super::sharing::Sharing;
 use crate::ops::sgd::Sgd;
 use crate::plan::Slot;
 
@@ -10,6 +11,12 @@ fn update<T: Real>(sgd: &Sgd, slot: &Slot, g: T, parameter: T, v: &mut T) -> T {
     let slope = g + T::of(sgd.penalty) * parameter;
     *v = T::of(slot.momentum) * *v - T::of(slot.learning_rate) * slope;
     parameter + *v
+}
+
+impl Sgd {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        Sharing::elements(self.count, true)
+    }
 }
 
 /// Plain loops.

@@ -1,9 +1,15 @@
 //! Images by mean and deviation of their own, on the CPU.
 
+use super::sharing::Sharing;
 use crate::ops::standardize::{STATISTICS, Standardize};
 use crate::plan::Slot;
 
 impl Standardize {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        // In place.
+        Sharing::GROUPS.overwriting(false)
+    }
+
     /// Where the statistics of row `m` of the batch stand.
     fn known(&self, m: usize, index: &[u32], slot: &Slot) -> usize {
         STATISTICS * index[self.gather().entry(m, slot)] as usize

@@ -32,19 +32,6 @@ impl<'a> Shared<'a> {
         };
         Shared { buffers: memory.buffers.iter_mut().map(lend).collect() }
     }
-
-    /// The front of a buffer of numbers.
-    ///
-    /// # Safety
-    /// Nobody writes there meanwhile.
-    pub unsafe fn front<const N: usize>(&self, buffer: usize) -> [f32; N] {
-        let Lent::Numbers { start, len } = self.buffers[buffer] else {
-            panic!("buffer {buffer} holds words")
-        };
-        assert!(N <= len);
-        // SAFETY: within the buffer; the caller's promise.
-        std::array::from_fn(|at| unsafe { *start.add(at) })
-    }
 }
 
 impl Launch {
@@ -82,6 +69,35 @@ impl Launch {
     }
 }
 
+/// Threads that live as long as a session and sleep between submissions.
+pub struct Pool {
+    threads: usize,
+    /// None for one thread: that is the caller's.
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl Pool {
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let start = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = (threads > 1).then(start).transpose().map_err(std::io::Error::other)?;
+        Ok(Pool { threads, pool })
+    }
+
+    /// Runs a crew's schedule once for each slot, on as many threads as it has.
+    pub fn run(&self, crew: &Crew<'_>, slots: &[Slot]) {
+        match &self.pool {
+            Some(pool) => drop(pool.broadcast(|thread| {
+                if thread.index() < crew.threads {
+                    crew.work(slots);
+                }
+            })),
+            None => crew.work(slots),
+        }
+    }
+}
+
 /// Threads at work on the same slots.
 pub struct Crew<'a> {
     schedule: &'a Schedule,
@@ -99,13 +115,13 @@ pub struct Crew<'a> {
 const SPINS: usize = 1 << 12;
 
 impl<'a> Crew<'a> {
-    /// At most `threads`: more than there are tasks would only wait.
-    pub fn new(schedule: &'a Schedule, memory: &'a mut Memory<f32>, threads: usize) -> Self {
+    /// At most the pool's threads: more than there are tasks would only wait.
+    pub fn new(schedule: &'a Schedule, memory: &'a mut Memory<f32>, pool: &Pool) -> Self {
         let most = schedule.stages.iter().map(Stage::tasks).max().unwrap_or(1).max(1);
         Crew {
             schedule,
             shared: Shared::new(memory),
-            threads: threads.min(most),
+            threads: pool.threads.min(most),
             given: schedule.stages.iter().map(|_| AtomicUsize::new(0)).collect(),
             arrived: AtomicUsize::new(0),
             passed: AtomicUsize::new(0),
@@ -113,32 +129,8 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Runs the schedule once for each slot. The calling thread works too and asks `after`, once a
-    /// slot is done, whether to go on.
-    ///
-    /// # Errors
-    /// If a thread cannot be started.
-    pub fn run(
-        &self,
-        slots: &[Slot],
-        after: &mut dyn FnMut(usize, &Shared<'a>) -> bool,
-    ) -> std::io::Result<()> {
-        std::thread::scope(|scope| {
-            for _ in 1..self.threads {
-                let helper = std::thread::Builder::new();
-                let started = helper.spawn_scoped(scope, || self.work(slots, &mut |_, _| true));
-                if let Err(error) = started {
-                    self.stopped.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-            self.work(slots, after);
-            Ok(())
-        })
-    }
-
-    fn work(&self, slots: &[Slot], after: &mut dyn FnMut(usize, &Shared<'a>) -> bool) {
-        // Whoever leaves early, in panic too, takes the others along.
+    fn work(&self, slots: &[Slot]) {
+        // Whoever panics takes the others along.
         let _leaving = Leaving(&self.stopped);
         let mut own = Aligned::new(self.schedule.scratch, 0.0);
         let mut passed = 0;
@@ -158,10 +150,6 @@ impl<'a> Crew<'a> {
                 if !self.meet(passed) {
                     return;
                 }
-            }
-            // Others may begin the next slot meanwhile, but not pass its first stage.
-            if !after(round, &self.shared) {
-                return;
             }
         }
         std::mem::forget(_leaving);

@@ -1,5 +1,6 @@
 //! Image bytes, read through affine maps, to numbers on the CPU.
 
+use super::sharing::Sharing;
 use crate::data::augment::{Matrix, SAMPLE_ONE};
 use crate::ops::warp::{MATRIX, Warp};
 
@@ -8,6 +9,13 @@ const ONE: f32 = 1.0 / SAMPLE_ONE as f32;
 /// The map at a place of the list.
 fn matrix(matrices: &[u32], entry: usize) -> Matrix {
     std::array::from_fn(|at| matrices[MATRIX * entry + at] as i32)
+}
+
+impl Warp {
+    pub(super) fn sharing(&self, _: &str) -> Sharing {
+        // As of a gather.
+        Sharing::GROUPS.overwriting(self.first_resident == 0)
+    }
 }
 
 /// Plain loops.

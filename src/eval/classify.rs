@@ -1,7 +1,7 @@
 //! What a classifier makes of images.
 
 use super::score::embed;
-use crate::executor::{Executor, ExecutorError};
+use crate::session::{Session, SessionError};
 
 /// What a classifier's answers to many images are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,32 +17,32 @@ pub struct Classification {
 /// asked now and then, with the share of the work that is done.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn classify_watched(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn classify_watched(
+    session: &mut dyn Session,
     images: &[u32],
     labels: &[u32],
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<Classification>, ExecutorError> {
-    let (capacity, classes) = (executor.plan().options.capacity.embeddings, executor.plan().features);
-    let (mut hits, mut loss) = (0usize, 0.0);
+) -> Result<Option<Classification>, SessionError> {
+    let (capacity, classes) = (session.plan().options.capacity.embeddings, session.plan().features);
+    let (mut correct, mut loss) = (0usize, 0.0);
     for (number, part) in images.chunks(capacity.max(1)).enumerate() {
         let done = (number * capacity) as f64;
         let mut go_on = |share: f64| go_on((done + share * part.len() as f64) / images.len() as f64);
-        if !embed(executor, part, &mut go_on)? {
+        if !embed(session, part, &mut go_on).await? {
             return Ok(None);
         }
-        let logits = executor.read_front("embeddings", part.len() * classes)?;
+        let logits = session.read_front("embeddings", part.len() * classes).await?;
         for (&image, logits) in part.iter().zip(logits.chunks_exact(classes)) {
             let (class, of_image) = answer(logits, labels[image as usize]);
-            hits += usize::from(class == labels[image as usize]);
+            correct += usize::from(class == labels[image as usize]);
             loss += of_image;
         }
     }
     let count = images.len().max(1) as f64;
     Ok(Some(Classification {
         images: images.len(),
-        accuracy: 100.0 * hits as f64 / count,
+        accuracy: 100.0 * correct as f64 / count,
         loss: loss / count,
     }))
 }

@@ -1,7 +1,7 @@
 //! Where images lie: the vectors that the subnet makes of them.
 
 use super::score::embed;
-use crate::executor::{Executor, ExecutorError, find};
+use crate::session::{Session, SessionError, find};
 
 /// Vectors of equal length, one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,27 +26,27 @@ impl Embeddings {
     }
 }
 
-/// Embeds images that the executor holds, in order; `None` where `go_on` answered false. It is asked
+/// Embeds images that the session holds, in order; `None` where `go_on` answered false. It is asked
 /// now and then, with the share of the work that is done.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn embeddings(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn embeddings(
+    session: &mut dyn Session,
     images: &[u32],
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<Embeddings>, ExecutorError> {
-    let width = find(executor.plan(), "embeddings")?.shape.iter().skip(1).product();
-    let most = executor.plan().options.capacity.embeddings.max(1);
+) -> Result<Option<Embeddings>, SessionError> {
+    let width = find(session.plan(), "embeddings")?.shape.iter().skip(1).product();
+    let most = session.plan().options.capacity.embeddings.max(1);
     let mut values = Vec::with_capacity(images.len() * width);
     for (number, chunk) in images.chunks(most).enumerate() {
         let mut done = |share: f64| {
             go_on((number as f64 * most as f64 + share * chunk.len() as f64) / images.len() as f64)
         };
-        if !embed(executor, chunk, &mut done)? {
+        if !embed(session, chunk, &mut done).await? {
             return Ok(None);
         }
-        values.extend(executor.read_front("embeddings", chunk.len() * width)?);
+        values.extend(session.read_front("embeddings", chunk.len() * width).await?);
     }
     Ok(Some(Embeddings { width, values }))
 }

@@ -21,15 +21,15 @@ pub fn metrics(
     (loss, comparison): (Loss, Option<Comparison>),
     threshold: f64,
 ) -> PairMetrics {
-    let mut hits = 0usize;
+    let mut correct = 0usize;
     let mut sum = 0.0;
     for (pair, score) in pairs.iter().zip(scores) {
-        hits += usize::from((f64::from(score.similarity) > threshold) == pair.same);
+        correct += usize::from((f64::from(score.similarity) > threshold) == pair.same);
         let score = (f64::from(score.distance), f64::from(score.similarity));
         sum += loss.of_pair(comparison, score, pair.same);
     }
     let count = pairs.len().max(1) as f64;
-    PairMetrics { pairs: pairs.len(), accuracy: 100.0 * hits as f64 / count, loss: sum / count }
+    PairMetrics { pairs: pairs.len(), accuracy: 100.0 * correct as f64 / count, loss: sum / count }
 }
 
 /// The similarity above which pairs are told apart best: of all that do it equally well the one
@@ -39,19 +39,19 @@ pub fn best_threshold(pairs: &[Pair], scores: &[Score]) -> f64 {
         pairs.iter().zip(scores).map(|(pair, score)| (score.similarity, pair.same)).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Hits where everything above the threshold is called the same: at first everything is.
-    let mut hits = sorted.iter().filter(|(_, same)| *same).count() as i64;
+    let mut correct = sorted.iter().filter(|(_, same)| *same).count() as i64;
     let at_half: i64 = sorted.iter().map(|&(s, same)| i64::from((s > 0.5) == same)).sum();
     let (mut most, mut threshold) = (at_half, 0.5_f64);
     for (number, &(similarity, same)) in sorted.iter().enumerate() {
-        hits += if same { -1 } else { 1 };
+        correct += if same { -1 } else { 1 };
         let Some(&(next, _)) = sorted.get(number + 1) else { break };
         if next == similarity {
             continue;
         }
         let middle = (f64::from(similarity) + f64::from(next)) / 2.0;
         let nearer = (middle - 0.5).abs() < (threshold - 0.5).abs();
-        if hits > most || (hits == most && nearer) {
-            (most, threshold) = (hits, middle);
+        if correct > most || (correct == most && nearer) {
+            (most, threshold) = (correct, middle);
         }
     }
     threshold

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 use super::score_watched;
 use crate::data::Pair;
-use crate::executor::{Executor, ExecutorError};
+use crate::session::{Session, SessionError};
 
 /// A query and the drawings to find its class among.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,17 +88,17 @@ pub struct Solved {
     pub figures: OneShot,
 }
 
-/// Answers tasks with the network on the executor, which holds the images; `None` where `go_on` answered false.
+/// Answers tasks with the network on the session, which holds the images; `None` where `go_on` answered false.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn solve(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn solve(
+    session: &mut dyn Session,
     tasks: &Tasks,
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<Solved>, ExecutorError> {
-    let Some(answers) = answers(executor, tasks, go_on)? else { return Ok(None) };
-    let figures = OneShot::of(tasks, &answers, executor.plan().features);
+) -> Result<Option<Solved>, SessionError> {
+    let Some(answers) = answers(session, tasks, go_on).await? else { return Ok(None) };
+    let figures = OneShot::of(tasks, &answers, session.plan().features);
     Ok(Some(Solved { answers, figures }))
 }
 
@@ -128,21 +128,21 @@ impl Answer {
     }
 }
 
-/// What the network on the executor, which holds the images, makes of tasks, in order; `None` where `go_on`
+/// What the network on the session, which holds the images, makes of tasks, in order; `None` where `go_on`
 /// answered false. It is asked now and then, with the share of the work that is done.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn answers(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn answers(
+    session: &mut dyn Session,
     tasks: &Tasks,
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<Vec<Answer>>, ExecutorError> {
+) -> Result<Option<Vec<Answer>>, SessionError> {
     let mut answers = Vec::with_capacity(tasks.list.len());
     for part in tasks.by_alphabet() {
         let pairs: Vec<Pair> = part.iter().flat_map(pairs).collect();
         let done = |share: f64| (answers.len() as f64 + share * part.len() as f64) / tasks.list.len() as f64;
-        let scored = score_watched(executor, &pairs, &mut |share| go_on(done(share)))?;
+        let scored = score_watched(session, &pairs, &mut |share| go_on(done(share))).await?;
         let Some(scores) = scored else { return Ok(None) };
         let distances: Vec<f32> = scores.iter().map(|score| score.distance).collect();
         let mut rest = &distances[..];

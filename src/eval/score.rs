@@ -1,10 +1,10 @@
-//! Distances and similarities of pairs, from an executor that holds images and weights.
+//! Distances and similarities of pairs, from a session that holds images and weights.
 
 use std::collections::HashMap;
 
 use crate::data::Pair;
-use crate::executor::{Executor, ExecutorError};
 use crate::plan::{Phase, Slot};
+use crate::session::{Session, SessionError, StepResult, pace};
 
 /// What the network says of a pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,15 +14,12 @@ pub struct Score {
     pub similarity: f32,
 }
 
-/// Embedding steps between two looks at whether to go on.
-const STRETCH: usize = 16;
-
 /// Scores pairs, in order.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn score(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<Vec<Score>, ExecutorError> {
-    Ok(score_watched(executor, pairs, &mut |_| true)?.unwrap_or_default())
+/// What the session reports.
+pub async fn score(session: &mut dyn Session, pairs: &[Pair]) -> Result<Vec<Score>, SessionError> {
+    Ok(score_watched(session, pairs, &mut |_| true).await?.unwrap_or_default())
 }
 
 /// Scores pairs, in order; `None` where `go_on` answered false. It is asked now and then, with the
@@ -32,13 +29,13 @@ pub fn score(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<Vec<Score>, 
 /// holds all images of a stretch of pairs.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn score_watched(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn score_watched(
+    session: &mut dyn Session,
     pairs: &[Pair],
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Option<Vec<Score>>, ExecutorError> {
-    let capacity = executor.plan().options.capacity;
+) -> Result<Option<Vec<Score>>, SessionError> {
+    let capacity = session.plan().options.capacity;
     let mut scores = Vec::with_capacity(pairs.len());
     let mut rest = pairs;
     while !rest.is_empty() {
@@ -61,20 +58,20 @@ pub fn score_watched(
         let count = index.len() / 2;
         if count == 0 {
             let found = capacity.embeddings.min(capacity.scores);
-            return Err(ExecutorError::Length { name: "embeddings".into(), expected: 2, found });
+            return Err(SessionError::Length { name: "embeddings".into(), expected: 2, found });
         }
         let mut done = |share: f64| go_on((scores.len() as f64 + share * count as f64) / pairs.len() as f64);
-        if !embed(executor, &images, &mut done)? {
+        if !embed(session, &images, &mut done).await? {
             return Ok(None);
         }
-        executor.write_words("score.index", &index)?;
-        let batch = executor.plan().score_batch;
-        executor.run(Phase::Score, &batches(count, batch), &mut |_| true)?;
-        let distances = executor.read_front("distances", count)?;
-        let plan = executor.plan();
+        session.write_words("score.index", &index)?;
+        let batch = session.plan().score_batch;
+        pace::run(session, Phase::Score, &batches(count, batch), &mut |_, _| true, &mut || {}).await?;
+        let distances = session.read_front("distances", count).await?;
+        let plan = session.plan();
         let loss = plan.options.loss;
         let similarities = if plan.has_head {
-            executor.read_front("similarities", count)?
+            session.read_front("similarities", count).await?
         } else {
             distances.iter().map(|&distance| loss.similarity(distance)).collect()
         };
@@ -86,21 +83,22 @@ pub fn score_watched(
 }
 
 /// Embeds images into the first rows of `embeddings`, in order. Returns whether all of them are.
-pub(super) fn embed(
-    executor: &mut dyn Executor,
+pub(super) async fn embed(
+    session: &mut dyn Session,
     images: &[u32],
     go_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<bool, ExecutorError> {
-    executor.write_words("embed.index", images)?;
-    let batch = executor.plan().embed_batch;
-    let slots = batches(images.len(), batch);
-    for (number, stretch) in slots.chunks(STRETCH).enumerate() {
-        if !go_on((number * STRETCH) as f64 / slots.len() as f64) {
-            return Ok(false);
-        }
-        executor.run(Phase::Embed, stretch, &mut |_| true)?;
+) -> Result<bool, SessionError> {
+    session.write_words("embed.index", images)?;
+    let slots = batches(images.len(), session.plan().embed_batch);
+    let mut all = go_on(0.0);
+    if all {
+        let mut after = |_: &[StepResult], done: usize| {
+            all = done == slots.len() || (all && go_on(done as f64 / slots.len() as f64));
+            all
+        };
+        pace::run(session, Phase::Embed, &slots, &mut after, &mut || {}).await?;
     }
-    Ok(true)
+    Ok(all)
 }
 
 /// Slots that cover `count` entries of a list; the last one may be short.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::executor::AdapterInfo;
+use crate::session::AdapterInfo;
 
 /// An adapter that wgpu found.
 pub struct Candidate {
@@ -125,10 +125,12 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
 }
 
 /// All adapters that can compute, in wgpu's order.
-pub fn all() -> Vec<Candidate> {
+pub async fn all() -> Vec<Candidate> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+    instance
+        .enumerate_adapters(wgpu::Backends::all())
+        .await
         .into_iter()
         .filter(|adapter| {
             let flags = adapter.get_downlevel_capabilities().flags;
@@ -147,11 +149,11 @@ pub fn all() -> Vec<Candidate> {
 ///
 /// # Errors
 /// If nothing matches; the message lists what there is.
-pub fn choose(wanted: &str) -> Result<Choice, NoAdapter> {
+pub async fn choose(wanted: &str) -> Result<Choice, NoAdapter> {
     if wanted.eq_ignore_ascii_case("cpu") {
         return Ok(Choice::Cpu);
     }
-    let mut candidates = all();
+    let mut candidates = all().await;
     let known: Vec<_> = candidates
         .iter()
         .map(|candidate| (candidate.info.name.as_str(), candidate.info.backend, candidate.info.device_type))

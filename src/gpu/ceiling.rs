@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::device::Device;
-use crate::executor::ExecutorError;
+use super::context::Context;
+use crate::session::SessionError;
 
 const WGSL: &str = include_str!("ceiling.wgsl");
 
@@ -22,7 +22,7 @@ const MOST_COPIES: u32 = 1024;
 
 /// Samples both limits.
 pub struct Sampler {
-    device: Arc<Device>,
+    context: Arc<Context>,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     from: wgpu::Buffer,
@@ -36,12 +36,13 @@ impl Sampler {
     ///
     /// # Errors
     /// What the device rejects, and want of memory.
-    pub fn new(device: Arc<Device>) -> Result<Self, ExecutorError> {
-        let (pipeline, group) = device.scoped("the kernel that measures the device", || prepare(&device))?;
-        let size = COPIED.min(device.device.limits().max_buffer_size);
+    pub async fn new(context: Arc<Context>) -> Result<Self, SessionError> {
+        let (pipeline, group) =
+            context.scoped("the kernel that measures the device", || prepare(&context)).await?;
+        let size = COPIED.min(context.device.limits().max_buffer_size);
         let buffer = || {
-            device.scoped("memory for a copy that measures the device", || {
-                device.device.create_buffer(&wgpu::BufferDescriptor {
+            context.scoped("memory for a copy that measures the device", || {
+                context.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("copy"),
                     size,
                     usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
@@ -49,14 +50,14 @@ impl Sampler {
                 })
             })
         };
-        let (from, to) = (buffer()?, buffer()?);
-        let mut sampler = Sampler { device, pipeline, group, from, to, workgroups: 8, copies: 1 };
-        sampler.compute()?;
-        while sampler.workgroups < MOST_WORKGROUPS && sampler.compute()? < SAMPLE {
+        let (from, to) = (buffer().await?, buffer().await?);
+        let mut sampler = Sampler { context, pipeline, group, from, to, workgroups: 8, copies: 1 };
+        sampler.compute().await?;
+        while sampler.workgroups < MOST_WORKGROUPS && sampler.compute().await? < SAMPLE {
             sampler.workgroups = (2 * sampler.workgroups).min(MOST_WORKGROUPS);
         }
-        sampler.copy()?;
-        while sampler.copies < MOST_COPIES && sampler.copy()? < SAMPLE {
+        sampler.copy().await?;
+        while sampler.copies < MOST_COPIES && sampler.copy().await? < SAMPLE {
             sampler.copies *= 2;
         }
         Ok(sampler)
@@ -66,50 +67,50 @@ impl Sampler {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn gflops(&mut self) -> Result<f64, ExecutorError> {
+    pub async fn gflops(&mut self) -> Result<f64, SessionError> {
         let flops = u64::from(self.workgroups) * INVOCATIONS * FLOPS;
-        Ok(flops as f64 / self.compute()?.as_secs_f64() / 1e9)
+        Ok(flops as f64 / self.compute().await?.as_secs_f64() / 1e9)
     }
 
     /// Billions of bytes a second, read and written, of a copy.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn gb_s(&mut self) -> Result<f64, ExecutorError> {
+    pub async fn gb_s(&mut self) -> Result<f64, SessionError> {
         let bytes = 2 * u64::from(self.copies) * self.from.size();
-        Ok(bytes as f64 / self.copy()?.as_secs_f64() / 1e9)
+        Ok(bytes as f64 / self.copy().await?.as_secs_f64() / 1e9)
     }
 
-    fn compute(&self) -> Result<Duration, ExecutorError> {
+    async fn compute(&self) -> Result<Duration, SessionError> {
         self.timed(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &self.group, &[]);
             pass.dispatch_workgroups(self.workgroups, 1, 1);
         })
+        .await
     }
 
-    fn copy(&self) -> Result<Duration, ExecutorError> {
+    async fn copy(&self) -> Result<Duration, SessionError> {
         self.timed(|encoder| {
             for _ in 0..self.copies {
                 encoder.copy_buffer_to_buffer(&self.from, 0, &self.to, 0, self.from.size());
             }
         })
+        .await
     }
 
-    fn timed(&self, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<Duration, ExecutorError> {
-        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+    async fn timed(&self, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<Duration, SessionError> {
+        let mut encoder = self.context.device.create_command_encoder(&Default::default());
         record(&mut encoder);
-        let commands = encoder.finish();
         let start = Instant::now();
-        let submission = self.device.queue.submit([commands]);
-        self.device.wait(submission)?;
+        self.context.end_of(self.context.submit(encoder)).await?;
         Ok(start.elapsed())
     }
 }
 
-fn prepare(device: &Device) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
-    let Device { device, queue, .. } = device;
+fn prepare(context: &Context) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
+    let Context { device, queue, .. } = context;
     let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some("ceiling"),

@@ -2,26 +2,33 @@
 
 use std::time::{Duration, Instant};
 
-use super::executor::Gpu;
-use super::session::{SLOTS, Session, map, mapped_values};
-use crate::executor::ExecutorError;
+use super::recorder::Recorder;
+use super::session::Gpu;
 use crate::plan::{Phase, Slot};
+use crate::session::{SUBMISSION, SessionError};
 
 impl Gpu {
     /// What the host takes to record a training step, among as many as a submission holds at most. They are not
     /// run: on a slow device that would take minutes.
-    pub fn recording_time(&mut self, slot: Slot) -> Duration {
-        let start = Instant::now();
-        drop(self.session.encode(Phase::Train as usize, &[slot; SLOTS]).finish());
-        start.elapsed() / SLOTS as u32
+    ///
+    /// # Errors
+    /// Training that was not prepared.
+    pub fn recording_time(&mut self, slot: Slot) -> Result<Duration, SessionError> {
+        let (list, start) = (self.list(Phase::Train)?, Instant::now());
+        drop(self.recorder.encode(list, &[slot; SUBMISSION]).finish());
+        Ok(start.elapsed() / SUBMISSION as u32)
     }
 
     /// Makes each launch of a training step a list of its own, for [`Gpu::repeat_alone`].
     ///
     /// # Errors
     /// What the device rejects.
-    pub fn separate_lists(&mut self) -> Result<Vec<usize>, ExecutorError> {
-        self.plan.train.iter().map(|step| self.session.add(std::slice::from_ref(step))).collect()
+    pub async fn separate_lists(&mut self) -> Result<Vec<usize>, SessionError> {
+        let mut lists = Vec::new();
+        for step in &self.plan.train {
+            lists.push(self.recorder.add(std::slice::from_ref(step)).await?);
+        }
+        Ok(lists)
     }
 
     /// Runs a list many times over and waits for it.
@@ -30,11 +37,11 @@ impl Gpu {
     /// What the device reports.
     ///
     /// # Panics
-    /// With more times than [`SLOTS`].
-    pub fn repeat_alone(&mut self, list: usize, slot: Slot, times: usize) -> Result<(), ExecutorError> {
-        assert!(times <= SLOTS);
-        let submission = self.session.submit(list, &vec![slot; times], None);
-        self.session.device.wait(submission)
+    /// With more times than [`SUBMISSION`].
+    pub async fn repeat_alone(&mut self, list: usize, slot: Slot, times: usize) -> Result<(), SessionError> {
+        assert!(times <= SUBMISSION);
+        let pending = self.recorder.submit(list, &vec![slot; times]);
+        self.recorder.context().end_of(pending).await
     }
 
     /// Microseconds of each launch of one training step by the device's own clock; `None` where it
@@ -42,40 +49,41 @@ impl Gpu {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn device_times(&mut self, slot: Slot) -> Result<Option<Vec<f64>>, ExecutorError> {
-        self.session.device_times(Phase::Train as usize, slot)
+    pub async fn device_times(&mut self, slot: Slot) -> Result<Option<Vec<f64>>, SessionError> {
+        self.recorder.device_times(self.list(Phase::Train)?, slot).await
     }
 }
 
-impl Session {
+impl Recorder {
     /// Each launch gets a pass of its own, with a timestamp before and behind it: within a pass few
     /// adapters can take one.
-    fn device_times(&mut self, list: usize, slot: Slot) -> Result<Option<Vec<f64>>, ExecutorError> {
-        let device = self.device.clone();
+    async fn device_times(&self, list: usize, slot: Slot) -> Result<Option<Vec<f64>>, SessionError> {
+        let context = self.context();
         let launches = self.launches_of(list);
         let count = 2 * launches as u32;
-        let offered = device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let offered = context.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         if !offered || count > wgpu::QUERY_SET_MAX_QUERIES {
             return Ok(None);
         }
-        let (queries, resolved) = device.scoped("timestamps", || {
-            let queries = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+        let created = context.scoped("timestamps", || {
+            let queries = context.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),
                 ty: wgpu::QueryType::Timestamp,
                 count,
             });
-            let resolved = device.device.create_buffer(&wgpu::BufferDescriptor {
+            let resolved = context.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("timestamps"),
                 size: u64::from(count * wgpu::QUERY_SIZE),
                 usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
                 mapped_at_creation: false,
             });
             (queries, resolved)
-        })?;
+        });
+        let (queries, resolved) = created.await?;
         // Elements of four bytes, two to a timestamp.
-        let staging = self.staging(2 * count as usize)?;
+        let staging = self.staging(2 * count as usize);
         self.write_slots(&[slot]);
-        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let mut encoder = context.device.create_command_encoder(&Default::default());
         for number in 0..launches {
             let query = 2 * number as u32;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
@@ -90,11 +98,8 @@ impl Session {
         }
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, resolved.size());
-        let submission = device.queue.submit([encoder.finish()]);
-        let mapped = map(&staging, 2 * count as usize);
-        device.wait(submission)?;
-        let ticks: Vec<u64> = mapped_values(&staging, 2 * count as usize, &mapped)?;
-        let tick_us = f64::from(device.queue.get_timestamp_period()) / 1e3;
+        let ticks: Vec<u64> = self.map(encoder, staging).await?;
+        let tick_us = f64::from(context.queue.get_timestamp_period()) / 1e3;
         // A clock that goes backwards gives a sum that nobody believes.
         let time = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 * tick_us;
         Ok(Some(ticks.chunks_exact(2).map(time).collect()))

@@ -3,7 +3,7 @@
 use super::case::{Case, Fate, GUARD};
 use super::compare::{Verdict, compare, expect};
 use super::subject::{Stored, Subject};
-use crate::executor::ExecutorError;
+use crate::session::SessionError;
 
 /// What to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Fault {
     ///
     /// # Errors
     /// What the device rejects.
-    pub fn check(self, subject: &Subject, case: &Case, plain: &Case) -> Result<Verdict, ExecutorError> {
+    pub async fn check(self, subject: &Subject, case: &Case, plain: &Case) -> Result<Verdict, SessionError> {
         let mut broken = case.clone();
         match self {
             Fault::SkippedLaunch => {
@@ -53,7 +53,7 @@ impl Fault {
             }
             _ => {}
         }
-        let mut stored = subject.run(&broken)?;
+        let mut stored = subject.run(&broken).await?;
         let (mut case, mut plain) = (case.clone(), plain.clone());
         let output = position(&case, Fate::Output);
         let input = position(&case, Fate::Input);

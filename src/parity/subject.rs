@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::case::{Case, GUARD, Values};
 use super::compare::{Verdict, compare, expect};
 use crate::cpu::{Memory, fast};
-use crate::executor::{AdapterInfo, ExecutorError};
-use crate::gpu::{Device, Session};
+use crate::gpu::{Pipelines, Recorder};
 use crate::ops::Layout;
+use crate::session::{AdapterInfo, SessionError};
 
 /// Contents of every buffer of a case, guards included; empty for words.
 pub type Stored = Vec<Vec<f32>>;
@@ -17,7 +17,7 @@ pub type Stored = Vec<Vec<f32>>;
 pub enum Subject {
     /// The CPU's fast functions.
     Cpu,
-    Gpu(Arc<Device>),
+    Gpu(Arc<Pipelines>),
 }
 
 impl Subject {
@@ -29,7 +29,7 @@ impl Subject {
                 driver: crate::cpu::simd::instruction_set().name().into(),
                 software: false,
             },
-            Subject::Gpu(device) => device.info.clone(),
+            Subject::Gpu(pipelines) => pipelines.context.info.clone(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Subject {
     ///
     /// # Errors
     /// What the device rejects.
-    pub fn run(&self, case: &Case) -> Result<Stored, ExecutorError> {
+    pub async fn run(&self, case: &Case) -> Result<Stored, SessionError> {
         let buffers: Vec<_> = case.tensors.iter().map(|tensor| tensor.buffer()).collect();
         match self {
             Subject::Cpu => {
@@ -69,36 +69,39 @@ impl Subject {
                 };
                 Ok((0..buffers.len()).map(numbers).collect())
             }
-            Subject::Gpu(device) => {
+            Subject::Gpu(pipelines) => {
                 // Bound with the guard behind: drivers clip what a kernel does beyond its binding, and
                 // nobody would see it.
                 let mut steps = case.steps.clone();
                 for operand in steps.iter_mut().flat_map(|step| &mut step.operands) {
-                    if 4 * (operand.view.len + GUARD) <= device.max_binding {
+                    if 4 * (operand.view.len + GUARD) <= pipelines.context.max_binding {
                         operand.view.len += GUARD;
                     }
                 }
-                let mut session = Session::new(device.clone(), &buffers, &[&steps])?;
+                let mut recorder = Recorder::new(pipelines.clone(), &buffers).await?;
+                let list = recorder.add(&steps).await?;
                 for (number, tensor) in case.tensors.iter().enumerate() {
                     match &tensor.values {
-                        Values::Numbers(numbers) => session.write(number, 0, &tensor.stored(numbers))?,
-                        Values::Words(words) => session.write(number, tensor.view.offset, words)?,
+                        Values::Numbers(numbers) => recorder.write(number, 0, &tensor.stored(numbers))?,
+                        Values::Words(words) => recorder.write(number, tensor.view.offset, words)?,
                     }
                 }
-                session.submit(0, &[case.slot], None);
-                (0..buffers.len())
-                    .map(|number| match case.tensors[number].values {
-                        Values::Numbers(_) => session.read(number, 0..buffers[number].len),
-                        Values::Words(_) => Ok(Vec::new()),
-                    })
-                    .collect()
+                recorder.submit(list, &[case.slot]);
+                let mut stored = Vec::with_capacity(buffers.len());
+                for (number, tensor) in case.tensors.iter().enumerate() {
+                    stored.push(match tensor.values {
+                        Values::Numbers(_) => recorder.read(number, 0..buffers[number].len).await?,
+                        Values::Words(_) => Vec::new(),
+                    });
+                }
+                Ok(stored)
             }
         }
     }
 
     /// Runs a case and compares it; `plain` is the same case in the reference's layout.
-    pub fn check(&self, case: &Case, plain: &Case) -> Verdict {
-        match self.run(case) {
+    pub async fn check(&self, case: &Case, plain: &Case) -> Verdict {
+        match self.run(case).await {
             Ok(stored) => compare(case, &expect(plain), &stored),
             Err(error) => Verdict::broken(case, error.to_string()),
         }

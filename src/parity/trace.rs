@@ -2,27 +2,28 @@
 
 use super::case::{Case, CaseTensor, Fate, GUARD, Values};
 use super::compare::{Verdict, expect};
-use crate::executor::{Executor, ExecutorError};
-use crate::gpu::{Gpu, Session};
+use crate::gpu::{Gpu, Recorder};
 use crate::ops::{Access, BufferId, View};
 use crate::plan::{Plan, Slot};
+use crate::session::{Session, SessionError};
 
 /// Runs a training step launch by launch and compares each launch's outputs, on a GPU that holds
 /// data and weights. The verdicts are in the steps' order.
 ///
 /// # Errors
 /// What the device rejects.
-pub fn trace(gpu: &mut Gpu, slot: Slot) -> Result<Vec<Verdict>, ExecutorError> {
+pub async fn trace(gpu: &mut Gpu, slot: Slot) -> Result<Vec<Verdict>, SessionError> {
     let plan = gpu.plan().clone();
     let mut verdicts = Vec::new();
     for (number, step) in plan.train.iter().enumerate() {
-        let case = isolate(&plan, gpu.session(), number, slot)?;
-        gpu.launch_alone(step, slot)?;
+        let case = isolate(&plan, gpu.recorder(), number, slot).await?;
+        gpu.launch_alone(step, slot).await?;
         let expected = expect(&case);
         let mut verdict = Verdict::new(&case);
         for (operand, expected) in step.operands.iter().zip(expected) {
             if operand.access == Access::Write {
-                let found: Vec<f32> = gpu.session().read(operand.view.buffer.0, operand.view.range())?;
+                let found: Vec<f32> =
+                    gpu.recorder().read(operand.view.buffer.0, operand.view.range()).await?;
                 for (index, (expected, found)) in expected.into_iter().zip(found).enumerate() {
                     verdict.look(operand.name, index, expected, found);
                 }
@@ -34,16 +35,16 @@ pub fn trace(gpu: &mut Gpu, slot: Slot) -> Result<Vec<Verdict>, ExecutorError> {
 }
 
 /// The step as a case of its own, with what its operands hold now.
-fn isolate(plan: &Plan, session: &Session, number: usize, slot: Slot) -> Result<Case, ExecutorError> {
+async fn isolate(plan: &Plan, recorder: &Recorder, number: usize, slot: Slot) -> Result<Case, SessionError> {
     let step = &plan.train[number];
     let mut alone = step.clone();
     let mut tensors = Vec::new();
     for (position, operand) in alone.operands.iter_mut().enumerate() {
         let (buffer, range) = (operand.view.buffer, operand.view.range());
         let values = if plan.buffer(buffer).is_words() {
-            Values::Words(session.read(buffer.0, range)?)
+            Values::Words(recorder.read(buffer.0, range).await?)
         } else {
-            Values::Numbers(session.read(buffer.0, range)?)
+            Values::Numbers(recorder.read(buffer.0, range).await?)
         };
         operand.view = View::plain(BufferId(position), GUARD, operand.view.len);
         let fate = if operand.access == Access::Write { Fate::Output } else { Fate::Input };

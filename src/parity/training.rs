@@ -13,8 +13,7 @@ use super::subject::Subject;
 use super::trace::trace;
 use crate::cpu::Cpu;
 use crate::data::{Dataset, Glyphs, Pair, Shape, glyphs, pairs, split};
-use crate::executor::{Executor, ExecutorError};
-use crate::gpu::{Device, Gpu};
+use crate::gpu::{Context, Gpu};
 use crate::graph::{Graph, Initialization, Op};
 use crate::loss::Loss;
 use crate::model::resnet::{self, Residual};
@@ -24,9 +23,9 @@ use crate::ops::Layout;
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::{
-    self, AdamOptions, BatchLayout, Capacity, Mode, OptimizerOptions, Phase, Plan, PlanKind, PlanOptions,
-    Slot,
+    self, AdamOptions, BatchLayout, Capacity, Mode, OptimizerOptions, Plan, PlanKind, PlanOptions, Slot,
 };
+use crate::session::{Answer, Session, SessionError, pace};
 use crate::train::{epoch, setup};
 
 /// Steps of each comparison.
@@ -50,26 +49,26 @@ const STEP_GRADIENT_WITH_KINKS: f64 = 1e-2;
 const FREE_LOSS: f64 = 1e-5;
 
 /// A comparison of whole training steps.
-pub type Comparison = fn(&Subject) -> Result<Vec<Verdict>, ExecutorError>;
+pub type Comparison = for<'a> fn(&'a Subject) -> Answer<'a, Vec<Verdict>>;
 
 /// All of them, by name.
 pub const COMPARISONS: [(&str, Comparison); 16] = [
-    ("synchronised", |subject| synchronised(subject, PlanKind::Unfused)),
-    ("synchronised, blocked", |subject| synchronised(subject, PlanKind::Blocked)),
-    ("synchronised, fused", |subject| synchronised(subject, PlanKind::Fused)),
-    ("synchronised, residual", synchronised_residual),
-    ("synchronised, attentive", synchronised_attentive),
-    ("free", |subject| free(subject, PlanKind::Unfused)),
-    ("free, blocked", |subject| free(subject, PlanKind::Blocked)),
-    ("free, fused", |subject| free(subject, PlanKind::Fused)),
-    ("traced", |subject| traced_whole(subject, PlanKind::Unfused)),
-    ("traced, blocked", |subject| traced_whole(subject, PlanKind::Blocked)),
-    ("traced in pieces", |subject| traced_in_pieces(subject, PlanKind::Unfused)),
-    ("traced in pieces, blocked", |subject| traced_in_pieces(subject, PlanKind::Blocked)),
-    ("traced, fused", traced_fused),
-    ("traced, residual", |subject| traced_residual(subject, PlanKind::Unfused)),
-    ("traced, residual, blocked", |subject| traced_residual(subject, PlanKind::Blocked)),
-    ("traced, attentive", traced_attentive),
+    ("synchronised", |subject| Box::pin(synchronised(subject, PlanKind::Unfused))),
+    ("synchronised, blocked", |subject| Box::pin(synchronised(subject, PlanKind::Blocked))),
+    ("synchronised, fused", |subject| Box::pin(synchronised(subject, PlanKind::Fused))),
+    ("synchronised, residual", |subject| Box::pin(synchronised_residual(subject))),
+    ("synchronised, attentive", |subject| Box::pin(synchronised_attentive(subject))),
+    ("free", |subject| Box::pin(free(subject, PlanKind::Unfused))),
+    ("free, blocked", |subject| Box::pin(free(subject, PlanKind::Blocked))),
+    ("free, fused", |subject| Box::pin(free(subject, PlanKind::Fused))),
+    ("traced", |subject| Box::pin(traced_whole(subject, PlanKind::Unfused))),
+    ("traced, blocked", |subject| Box::pin(traced_whole(subject, PlanKind::Blocked))),
+    ("traced in pieces", |subject| Box::pin(traced_in_pieces(subject, PlanKind::Unfused))),
+    ("traced in pieces, blocked", |subject| Box::pin(traced_in_pieces(subject, PlanKind::Blocked))),
+    ("traced, fused", |subject| Box::pin(traced_fused(subject))),
+    ("traced, residual", |subject| Box::pin(traced_residual(subject, PlanKind::Unfused))),
+    ("traced, residual, blocked", |subject| Box::pin(traced_residual(subject, PlanKind::Blocked))),
+    ("traced, attentive", |subject| Box::pin(traced_attentive(subject))),
 ];
 
 /// A network to train.
@@ -139,8 +138,8 @@ impl Material {
         (model, eps): (Model, f32),
         max_binding: usize,
         layout: Layout,
-    ) -> Result<Plan, ExecutorError> {
-        let invalid = |message: String| ExecutorError::Validation { what: "the plan".into(), message };
+    ) -> Result<Plan, SessionError> {
+        let invalid = |message: String| SessionError::Validation { what: "the plan".into(), message };
         let network = model.network(self.dataset.shape).map_err(|error| invalid(error.to_string()))?;
         let options = PlanOptions {
             kind,
@@ -164,7 +163,7 @@ impl Material {
     }
 
     /// Fills an executor with images, pairs and initial weights.
-    fn fill(&self, executor: &mut dyn Executor) -> Result<(), ExecutorError> {
+    fn fill(&self, executor: &mut dyn Session) -> Result<(), SessionError> {
         setup::upload_images(executor, &self.dataset)?;
         setup::upload_pairs(executor, &self.pairs)?;
         let values = setup::initial_values(executor.plan(), SEED);
@@ -172,25 +171,25 @@ impl Material {
     }
 
     /// The CPU with the unfused plan, and the subject with this kind; both filled.
-    fn executors(
+    async fn executors(
         &self,
         subject: &Subject,
         kind: PlanKind,
         model: (Model, f32),
-    ) -> Result<[Box<dyn Executor>; 2], ExecutorError> {
-        let cpu = |kind, threads| -> Result<Box<dyn Executor>, ExecutorError> {
+    ) -> Result<[Box<dyn Session>; 2], SessionError> {
+        let cpu = |kind, threads| -> Result<Box<dyn Session>, SessionError> {
             let plan = self.plan(kind, BATCH, model, usize::MAX / 8, Layout::Interleaved)?;
-            let cpu = Cpu::new(plan, threads).map_err(|error| ExecutorError::Validation {
+            let cpu = Cpu::new(plan, threads).map_err(|error| SessionError::Validation {
                 what: "threads".into(),
                 message: error.to_string(),
             })?;
             Ok(Box::new(cpu))
         };
-        let other: Box<dyn Executor> = match subject {
+        let other: Box<dyn Session> = match subject {
             Subject::Cpu => cpu(kind, 1)?,
-            Subject::Gpu(device) => {
-                let plan = self.plan(kind, BATCH, model, device.max_binding, Layout::Plain)?;
-                Box::new(Gpu::new(device.clone(), plan)?)
+            Subject::Gpu(pipelines) => {
+                let plan = self.plan(kind, BATCH, model, pipelines.context.max_binding, Layout::Plain)?;
+                Box::new(Gpu::new(pipelines.clone(), plan).await?)
             }
         };
         let mut both = [cpu(PlanKind::Unfused, 0)?, other];
@@ -219,13 +218,9 @@ fn look(verdict: &mut Verdict, tensor: &str, index: usize, [expected, found]: [f
     verdict.pass &= within;
 }
 
-fn losses(executor: &mut dyn Executor, slots: &[Slot]) -> Result<Vec<f64>, ExecutorError> {
-    let mut losses = Vec::new();
-    executor.run(Phase::Train, slots, &mut |result| {
-        losses.push(f64::from(result.loss));
-        true
-    })?;
-    Ok(losses)
+async fn losses(executor: &mut dyn Session, slots: &[Slot]) -> Result<Vec<f64>, SessionError> {
+    let steps = pace::train(executor, slots).await?;
+    Ok(steps.iter().map(|step| f64::from(step.loss)).collect())
 }
 
 /// ReLU and maximum pooling.
@@ -239,36 +234,36 @@ fn smooth() -> ModelOptions {
 }
 
 /// Every step from the CPU's state: loss and gradients must agree.
-fn synchronised(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    let mut verdicts = each_step(subject, kind, Model::LeNet(kinked()), STEP_GRADIENT_WITH_KINKS)?;
-    verdicts.extend(each_step(subject, kind, Model::LeNet(smooth()), STEP_GRADIENT)?);
+async fn synchronised(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, SessionError> {
+    let mut verdicts = each_step(subject, kind, Model::LeNet(kinked()), STEP_GRADIENT_WITH_KINKS).await?;
+    verdicts.extend(each_step(subject, kind, Model::LeNet(smooth()), STEP_GRADIENT).await?);
     Ok(verdicts)
 }
 
 /// The same of a residual network, with norms within.
-fn synchronised_residual(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+async fn synchronised_residual(subject: &Subject) -> Result<Vec<Verdict>, SessionError> {
     let kind = PlanKind::Unfused;
-    let mut verdicts = each_step(subject, kind, Model::Residual(kinked()), STEP_GRADIENT_WITH_KINKS)?;
-    verdicts.extend(each_step(subject, kind, Model::Residual(smooth()), STEP_GRADIENT)?);
+    let mut verdicts = each_step(subject, kind, Model::Residual(kinked()), STEP_GRADIENT_WITH_KINKS).await?;
+    verdicts.extend(each_step(subject, kind, Model::Residual(smooth()), STEP_GRADIENT).await?);
     Ok(verdicts)
 }
 
 /// The same with channel attention, whose convolutions come in groups, and dropout.
-fn synchronised_attentive(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+async fn synchronised_attentive(subject: &Subject) -> Result<Vec<Verdict>, SessionError> {
     let kind = PlanKind::Unfused;
-    let mut verdicts = each_step(subject, kind, Model::Attentive(kinked()), STEP_GRADIENT_WITH_KINKS)?;
-    verdicts.extend(each_step(subject, kind, Model::Attentive(smooth()), STEP_GRADIENT)?);
+    let mut verdicts = each_step(subject, kind, Model::Attentive(kinked()), STEP_GRADIENT_WITH_KINKS).await?;
+    verdicts.extend(each_step(subject, kind, Model::Attentive(smooth()), STEP_GRADIENT).await?);
     Ok(verdicts)
 }
 
-fn each_step(
+async fn each_step(
     subject: &Subject,
     kind: PlanKind,
     model: Model,
     allowed: f64,
-) -> Result<Vec<Verdict>, ExecutorError> {
+) -> Result<Vec<Verdict>, SessionError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, kind, (model, 1e-8))?;
+    let [mut cpu, mut other] = material.executors(subject, kind, (model, 1e-8)).await?;
     let steps = steps(subject, kind);
     let title = format!("of {steps} steps of {}, {}", model.title(), kind.name());
     let mut of_loss = verdict("synchronised", &format!("loss {title}"));
@@ -279,18 +274,19 @@ fn each_step(
     for (step, slot) in
         epoch::slots(cpu.as_ref(), 0..steps, 0, SEED, |_| LEARNING_RATE).into_iter().enumerate()
     {
-        let state = setup::read_all(cpu.as_mut(), true)?;
+        let state = setup::read_all(cpu.as_mut(), true).await?;
         setup::write_all(other.as_mut(), &state)?;
-        let [expected, found] = [losses(cpu.as_mut(), &[slot])?[0], losses(other.as_mut(), &[slot])?[0]];
+        let [expected, found] =
+            [losses(cpu.as_mut(), &[slot]).await?[0], losses(other.as_mut(), &[slot]).await?[0]];
         look(&mut of_loss, "loss", step, [expected, found], STEP_LOSS * expected);
         for layer in names.chunk_by(|a, b| layer_of(a) == layer_of(b)) {
             // The terms of a bias's gradient cancel; its layer's weight shows their size.
             let mut size: f64 = 0.0;
             for name in layer {
-                size = size.max(norm(&cpu.read(name)?));
+                size = size.max(norm(&cpu.read(name).await?));
             }
             for name in layer {
-                let (expected, found) = (cpu.read(name)?, other.read(name)?);
+                let (expected, found) = (cpu.read(name).await?, other.read(name).await?);
                 let difference: Vec<f32> = expected.iter().zip(&found).map(|(a, b)| a - b).collect();
                 look(&mut of_gradients, name, step, [norm(&difference), 0.0], allowed * size);
             }
@@ -315,12 +311,12 @@ fn norm(values: &[f32]) -> f64 {
 }
 
 /// Fifty steps from the same start, without kinks and with an eps that drowns the noise of true zeros.
-fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+async fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, SessionError> {
     let material = Material::new(250);
-    let [mut cpu, mut other] = material.executors(subject, kind, (Model::LeNet(smooth()), 1e-4))?;
+    let [mut cpu, mut other] = material.executors(subject, kind, (Model::LeNet(smooth()), 1e-4)).await?;
     let steps = steps(subject, kind);
     let slots = epoch::slots(cpu.as_ref(), 0..steps, 0, SEED, |_| LEARNING_RATE);
-    let [expected, found] = [losses(cpu.as_mut(), &slots)?, losses(other.as_mut(), &slots)?];
+    let [expected, found] = [losses(cpu.as_mut(), &slots).await?, losses(other.as_mut(), &slots).await?];
     let title = format!("{steps} steps of sn-lenet5, tanh, average, eps 1e-4, {}", kind.name());
     let mut verdict = verdict("free", &title);
     for (step, (expected, found)) in expected.into_iter().zip(found).enumerate() {
@@ -330,51 +326,51 @@ fn free(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError
 }
 
 /// Each launch of a training step against the reference on the inputs that the launch had.
-fn traced_whole(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |device| device.max_binding)
+async fn traced_whole(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, SessionError> {
+    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |device| device.max_binding).await
 }
 
 /// The same with bindings so small that images, rows of weights, optimizer and data set are split.
-fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |_| 64 << 10)
+async fn traced_in_pieces(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, SessionError> {
+    traced(subject, kind, (Model::LeNet(kinked()), 1e-8), |_| 64 << 10).await
 }
 
 /// A residual network, and the same with bindings of two pairs.
-fn traced_residual(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, ExecutorError> {
+async fn traced_residual(subject: &Subject, kind: PlanKind) -> Result<Vec<Verdict>, SessionError> {
     let model = (Model::Residual(kinked()), 1e-8);
-    let mut verdicts = traced(subject, kind, model, |device| device.max_binding)?;
-    verdicts.extend(traced(subject, kind, model, |_| 16 << 10)?);
+    let mut verdicts = traced(subject, kind, model, |device| device.max_binding).await?;
+    verdicts.extend(traced(subject, kind, model, |_| 16 << 10).await?);
     Ok(verdicts)
 }
 
 /// Channel attention and dropout, whole and in pieces.
-fn traced_attentive(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
+async fn traced_attentive(subject: &Subject) -> Result<Vec<Verdict>, SessionError> {
     let (kind, model) = (PlanKind::Unfused, (Model::Attentive(kinked()), 1e-8));
-    let mut verdicts = traced(subject, kind, model, |device| device.max_binding)?;
-    verdicts.extend(traced(subject, kind, model, |_| 16 << 10)?);
+    let mut verdicts = traced(subject, kind, model, |device| device.max_binding).await?;
+    verdicts.extend(traced(subject, kind, model, |_| 16 << 10).await?);
     Ok(verdicts)
 }
 
 /// The fused launches run through several layers each: no kinks, where rounding could choose another side
 /// within a launch, and an eps that errors of the gradients, here part of the optimizer's launch, are small to.
-fn traced_fused(subject: &Subject) -> Result<Vec<Verdict>, ExecutorError> {
-    traced(subject, PlanKind::Fused, (Model::LeNet(smooth()), 1e-4), |device| device.max_binding)
+async fn traced_fused(subject: &Subject) -> Result<Vec<Verdict>, SessionError> {
+    traced(subject, PlanKind::Fused, (Model::LeNet(smooth()), 1e-4), |device| device.max_binding).await
 }
 
 /// The CPU has no launches to stop between; `tests/library/golden` holds its whole steps to f64.
-fn traced(
+async fn traced(
     subject: &Subject,
     kind: PlanKind,
     model: (Model, f32),
-    max_binding: fn(&Device) -> usize,
-) -> Result<Vec<Verdict>, ExecutorError> {
-    let Subject::Gpu(device) = subject else { return Ok(Vec::new()) };
-    let (material, max_binding) = (Material::new(12), max_binding(device));
+    max_binding: fn(&Context) -> usize,
+) -> Result<Vec<Verdict>, SessionError> {
+    let Subject::Gpu(pipelines) = subject else { return Ok(Vec::new()) };
+    let (material, max_binding) = (Material::new(12), max_binding(&pipelines.context));
     let plan = material.plan(kind, TRACED_BATCH, model, max_binding, Layout::Plain)?;
     let slot = Slot { count: TRACED_BATCH as u32, ..plan.slot(1, LEARNING_RATE) };
-    let mut gpu = Gpu::new(device.clone(), plan)?;
+    let mut gpu = Gpu::new(pipelines.clone(), plan).await?;
     material.fill(&mut gpu)?;
-    let mut verdicts = trace(&mut gpu, slot)?;
+    let mut verdicts = trace(&mut gpu, slot).await?;
     for verdict in &mut verdicts {
         verdict.case = format!("{}, {}, bindings of {} KiB", verdict.case, kind.name(), max_binding >> 10);
     }

@@ -5,7 +5,7 @@ use crate::data::Shape;
 use crate::eval::Roc;
 use crate::eval::oneshot::{Answer, OneShot, Task};
 use crate::eval::roc::TarAtFar;
-use crate::executor::AdapterInfo;
+use crate::session::AdapterInfo;
 use crate::train::Measure;
 
 /// A run, made up.

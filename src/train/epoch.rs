@@ -5,15 +5,16 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::data::random::{Random, Stream};
-use crate::executor::{Executor, ExecutorError, StepResult};
 use crate::plan::{Phase, Slot};
+use crate::session::{Session, SessionError, StepResult, pace};
 
 /// Sums over the steps of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     pub steps: u64,
     pub loss: f64,
-    pub hits: u64,
+    #[serde(rename = "hits")]
+    pub correct: u64,
     pub pairs: u64,
 }
 
@@ -21,7 +22,7 @@ impl Totals {
     pub fn add(&mut self, result: &StepResult, batch_size: usize) {
         self.steps += 1;
         self.loss += f64::from(result.loss);
-        self.hits += u64::from(result.hits);
+        self.correct += u64::from(result.correct);
         self.pairs += batch_size as u64;
     }
 
@@ -32,20 +33,20 @@ impl Totals {
 
     /// Pairs told apart rightly, in percent.
     pub fn accuracy(&self) -> f64 {
-        100.0 * self.hits as f64 / self.pairs.max(1) as f64
+        100.0 * self.correct as f64 / self.pairs.max(1) as f64
     }
 }
 
 /// Slots of an epoch's steps, each a whole batch; `before` training steps had run when the epoch began.
 /// `rate` is the learning rate of a training step, counted from 1 over all epochs; `seed` is the run's.
 pub fn slots(
-    executor: &dyn Executor,
+    session: &dyn Session,
     steps: Range<usize>,
     before: u64,
     seed: u64,
     rate: impl Fn(u64) -> f64,
 ) -> Vec<Slot> {
-    let plan = executor.plan();
+    let plan = session.plan();
     let batch = plan.options.batch_size;
     steps
         .map(|step| {
@@ -62,22 +63,26 @@ pub fn slots(
         .collect()
 }
 
-/// Runs slots and adds their results to `totals`. `on_step` sees each result, with the sums so far,
-/// and answers whether to go on.
+/// Runs slots and adds their results to `totals`. `on_step` sees each result, with the sums so far, and answers
+/// whether to go on. `meanwhile` is called once all slots are queued.
 ///
 /// # Errors
-/// What the executor reports.
-pub fn run(
-    executor: &mut dyn Executor,
+/// What the session reports.
+pub async fn run(
+    session: &mut dyn Session,
     slots: &[Slot],
     totals: &mut Totals,
     on_step: &mut dyn FnMut(&StepResult, &Totals) -> bool,
-) -> Result<(), ExecutorError> {
-    let batch_size = executor.plan().options.batch_size;
-    executor.run(Phase::Train, slots, &mut |result| {
-        totals.add(&result, batch_size);
-        on_step(&result, totals)
-    })
+    meanwhile: &mut dyn FnMut(),
+) -> Result<(), SessionError> {
+    let batch_size = session.plan().options.batch_size;
+    let mut after = |results: &[StepResult], _: usize| {
+        results.iter().fold(true, |go_on, result| {
+            totals.add(result, batch_size);
+            on_step(result, totals) && go_on
+        })
+    };
+    pace::run(session, Phase::Train, slots, &mut after, meanwhile).await
 }
 
 #[cfg(test)]

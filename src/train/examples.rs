@@ -6,8 +6,8 @@ use super::setup;
 use crate::data::Pair;
 use crate::eval::oneshot::{self, Solved, Tasks};
 use crate::eval::{self, Score};
-use crate::executor::{Executor, ExecutorError};
 use crate::plan::{BatchLayout, Plan};
+use crate::session::{Session, SessionError};
 
 /// What accuracies of validation and test count. They are different measures: by chance one in two pairs is told
 /// apart, one in ten digits is named, one in twenty tasks is solved.
@@ -112,7 +112,7 @@ impl Examples {
     ///
     /// # Errors
     /// What the executor reports.
-    pub fn upload(&self, executor: &mut dyn Executor, labels: &[u32]) -> Result<(), ExecutorError> {
+    pub fn upload(&self, executor: &mut dyn Session, labels: &[u32]) -> Result<(), SessionError> {
         match self {
             Examples::Pairs(pairs) => setup::upload_pairs(executor, pairs),
             Examples::Images(images) => {
@@ -129,27 +129,29 @@ impl Examples {
     ///
     /// # Errors
     /// What the executor reports.
-    pub fn measure(
+    pub async fn measure(
         &self,
-        executor: &mut dyn Executor,
+        executor: &mut dyn Session,
         labels: &[u32],
         go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Answers>, ExecutorError> {
+    ) -> Result<Option<Answers>, SessionError> {
         let (accuracy, loss, scores, solved) = match self {
             Examples::Pairs(pairs) => {
-                let Some(scores) = eval::score_watched(executor, pairs, go_on)? else { return Ok(None) };
+                let Some(scores) = eval::score_watched(executor, pairs, go_on).await? else {
+                    return Ok(None);
+                };
                 // At one half, as in the paper.
                 let metrics = eval::metrics(pairs, &scores, executor.plan().learnt(), 0.5);
                 (metrics.accuracy, metrics.loss, scores, None)
             }
             Examples::Images(images) => {
-                let Some(metrics) = eval::classify_watched(executor, images, labels, go_on)? else {
+                let Some(metrics) = eval::classify_watched(executor, images, labels, go_on).await? else {
                     return Ok(None);
                 };
                 (metrics.accuracy, metrics.loss, Vec::new(), None)
             }
             Examples::Tasks(tasks) => {
-                let Some(solved) = oneshot::solve(executor, tasks, go_on)? else { return Ok(None) };
+                let Some(solved) = oneshot::solve(executor, tasks, go_on).await? else { return Ok(None) };
                 (solved.figures.accuracy, solved.figures.loss, Vec::new(), Some(solved))
             }
         };

@@ -7,7 +7,7 @@ use super::summary::{EpochMetrics, Speed, Summary};
 use crate::data::Pair;
 use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
-use crate::executor::Executor;
+use crate::session::Session;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Test {
 
 impl Outcome {
     /// What the run's `summary.json` says.
-    pub fn summary(&self, executor: &dyn Executor, sampler: &Sampler) -> Summary {
+    pub fn summary(&self, executor: &dyn Session, sampler: &Sampler) -> Summary {
         let Sampler { dataset, measure, seed, .. } = *sampler;
         let plan = executor.plan();
         let best_epoch = self.position.best.map_or(0, |best| best.epoch);

@@ -18,8 +18,8 @@ use super::setup;
 use super::summary::EpochMetrics;
 use crate::data::{Augmentation, DataError, Split};
 use crate::eval::{self, ClassMetrics, Projection, classes, embeddings, pca};
-use crate::executor::{Executor, ExecutorError, StepResult};
 use crate::plan::BatchLayout;
+use crate::session::{Session, SessionError, StepResult};
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub const CHECKPOINT_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
-    Executor(#[from] ExecutorError),
+    Session(#[from] SessionError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -107,7 +107,7 @@ struct StepLine {
 
 /// A run in the making: an executor that holds data and weights, and a folder.
 pub struct Trainer<'a> {
-    pub executor: &'a mut dyn Executor,
+    pub executor: &'a mut dyn Session,
     /// Its images, batches and seed are those of the executor's plan.
     pub sampler: Sampler<'a>,
     pub schedule: Schedule,
@@ -137,12 +137,13 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// See [`RunError`]; the folder keeps the last checkpoint.
-    pub fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
+    pub async fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
         let (sampler, last) = (self.sampler, self.schedule.epochs);
         let Sampler { dataset, batch, batch_size, seed, .. } = sampler;
         let validation = sampler.validation()?;
         // Drawn now: that they cannot be drawn must not show after hours.
         let test = sampler.test()?;
+        self.executor.prepare_all().await?;
         let (mut epochs, mut logs) = self.logs()?;
         let augment = self.schedule.augment;
         let draw = move |epoch| -> Result<_, DataError> {
@@ -168,20 +169,19 @@ impl Trainer<'_> {
                 self.executor.write_words(list, matrices)?;
             }
             // The next epoch's are drawn while this one runs.
-            let trained = std::thread::scope(|scope| {
-                let drawing = (epoch < last).then(|| scope.spawn(move || draw(epoch + 1)));
-                let trained = self.train(epoch, steps, before, &mut logs, watch);
-                // A thread that panicked leaves the drawing to the next round, which will say why.
-                ahead = drawing.and_then(|drawing| drawing.join().ok());
-                trained
-            });
+            let mut meanwhile = || {
+                if ahead.is_none() && epoch < last {
+                    ahead = Some(draw(epoch + 1));
+                }
+            };
+            let trained = self.train(epoch, steps, before, &mut logs, watch, &mut meanwhile).await;
             let pairs_per_second = match trained? {
                 Some(speed) => speed,
                 None => return self.interrupted(epochs),
             };
             let start = Instant::now();
-            let Some(val) = self.measure(&validation, "validation", watch)? else {
-                self.save_last()?;
+            let Some(val) = self.measure(&validation, "validation", watch).await? else {
+                self.save_last().await?;
                 return self.interrupted(epochs);
             };
             let totals = self.position.under_way;
@@ -218,17 +218,17 @@ impl Trainer<'_> {
                 };
                 self.position.best =
                     Some(Best { epoch, val_accuracy: val.accuracy, val_loss: val.loss, threshold });
-                self.save("best.safetensors", false)?;
+                self.save("best.safetensors", false).await?;
             }
             // Before the checkpoint: a killed run drops lines that are too many, but misses none.
             logs.metrics.add(&metrics)?;
             logs.metrics.flush()?;
-            self.save_last()?;
+            self.save_last().await?;
             watch.epoch_ends(&metrics, best);
             epochs.push(metrics);
         }
         let test = match (self.position.best, test) {
-            (Some(_), Some(test)) => match self.test(test, watch)? {
+            (Some(_), Some(test)) => match self.test(test, watch).await? {
                 Some(test) => Some(test),
                 None => return self.interrupted(epochs),
             },
@@ -274,26 +274,27 @@ impl Trainer<'_> {
 
     /// Trains to the end of an epoch of `steps` steps, with checkpoints on the way. Returns pairs per
     /// second, or `None` where the run was interrupted, with its state saved.
-    fn train(
+    async fn train(
         &mut self,
         epoch: u64,
         steps: usize,
         before: u64,
         logs: &mut Logs,
         watch: &mut dyn Watch,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Option<f64>, RunError> {
         let resumed = self.position.under_way;
         watch.epoch_begins(epoch, resumed.steps, steps);
         let mut training = Duration::ZERO;
         while self.position.under_way.steps < steps as u64 {
             let start = Instant::now();
-            let end = self.stretch(epoch, steps, before, logs, watch)?;
+            let end = self.stretch(epoch, steps, before, logs, watch, meanwhile).await?;
             training += start.elapsed();
             if end == End::Interrupted || self.position.under_way.steps < steps as u64 {
                 if let Some(lines) = &mut logs.steps {
                     lines.flush()?;
                 }
-                self.save_last()?;
+                self.save_last().await?;
             }
             if end == End::Interrupted {
                 return Ok(None);
@@ -307,13 +308,14 @@ impl Trainer<'_> {
     }
 
     /// Trains until a checkpoint is due, the epoch ends, a step diverges or somebody interrupts.
-    fn stretch(
+    async fn stretch(
         &mut self,
         epoch: u64,
         steps: usize,
         before: u64,
         logs: &mut Logs,
         watch: &mut dyn Watch,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<End, RunError> {
         let first = self.position.under_way.steps as usize;
         let last = match self.schedule.checkpoint_steps {
@@ -330,8 +332,7 @@ impl Trainer<'_> {
         let (start, launches) = (Instant::now(), self.executor.launches());
         let (mut bad, mut unwritten, mut end) = (None, None, End::Done);
         let totals = &mut self.position.under_way;
-        epoch::run(self.executor, &slots, totals, &mut |result, so_far| {
-            let StepResult { loss, hits, .. } = *result;
+        let mut on_step = |&StepResult { loss, correct: hits }: &StepResult, so_far: &Totals| {
             let step = before + so_far.steps;
             if !loss.is_finite() && bad.is_none() {
                 bad = Some(RunError::Diverged { step, epoch, loss });
@@ -347,7 +348,8 @@ impl Trainer<'_> {
             }
             let due = by_time && start.elapsed() >= CHECKPOINT_PAUSE;
             bad.is_none() && unwritten.is_none() && end == End::Done && !due
-        })?;
+        };
+        epoch::run(self.executor, &slots, totals, &mut on_step, meanwhile).await?;
         self.position.steps = before + self.position.under_way.steps;
         self.position.train_launches += self.executor.launches() - launches;
         if let Some(error) = unwritten {
@@ -359,61 +361,64 @@ impl Trainer<'_> {
         }
     }
 
-    fn measure(
+    async fn measure(
         &mut self,
         examples: &Examples,
         what: &'static str,
         watch: &mut dyn Watch,
     ) -> Result<Option<Answers>, RunError> {
-        Ok(examples.measure(self.executor, &self.sampler.dataset.labels, &mut |share| {
+        let mut go_on = |share| {
             watch.scoring(what, share);
             !watch.interrupted()
-        })?)
+        };
+        Ok(examples.measure(self.executor, &self.sampler.dataset.labels, &mut go_on).await?)
     }
 
     /// Measures the best weights on the test set.
-    fn test(&mut self, examples: Examples, watch: &mut dyn Watch) -> Result<Option<Test>, RunError> {
+    async fn test(&mut self, examples: Examples, watch: &mut dyn Watch) -> Result<Option<Test>, RunError> {
         let path = self.folder.file("best.safetensors");
         let best = checkpoint::load(&path)?.for_plan(self.executor.plan(), &path)?;
         setup::write_all(self.executor, &best)?;
         let start = Instant::now();
-        let Some(answers) = self.measure(&examples, "test", watch)? else { return Ok(None) };
+        let Some(answers) = self.measure(&examples, "test", watch).await? else { return Ok(None) };
         let Answers { accuracy, loss, scores, solved } = answers;
         let seconds = start.elapsed().as_secs_f64();
-        let Some((classes, projection)) = self.classes(watch)? else { return Ok(None) };
+        let Some((classes, projection)) = self.classes(watch).await? else { return Ok(None) };
         Ok(Some(Test { examples, scores, solved, accuracy, loss, seconds, classes, projection }))
     }
 
     /// What the embeddings of training and test images tell of classes. A classifier's logits are no embeddings, and
     /// classes that tasks are made of have no training images.
-    fn classes(&mut self, watch: &mut dyn Watch) -> Result<Option<ClassTest>, RunError> {
+    async fn classes(&mut self, watch: &mut dyn Watch) -> Result<Option<ClassTest>, RunError> {
         if self.sampler.measure != Measure::Pairs {
             return Ok(Some((None, None)));
         }
         let Sampler { dataset, split: Split { train, test, .. }, .. } = self.sampler;
-        let mut embed = |images: &[u32], what| {
-            embeddings::embeddings(self.executor, images, &mut |share| {
+        let mut embedded = Vec::new();
+        for (images, what) in [(train, "embeddings of training images"), (test, "embeddings of test images")]
+        {
+            let mut go_on = |share| {
                 watch.scoring(what, share);
                 !watch.interrupted()
-            })
-        };
-        let Some(trained) = embed(train, "embeddings of training images")? else { return Ok(None) };
-        let Some(tested) = embed(test, "embeddings of test images")? else { return Ok(None) };
+            };
+            embedded.push(embeddings::embeddings(self.executor, images, &mut go_on).await?);
+        }
+        let [Some(trained), Some(tested)] = &embedded[..] else { return Ok(None) };
         let labels = |images: &[u32]| -> Vec<u32> {
             images.iter().filter_map(|&image| dataset.labels.get(image as usize).copied()).collect()
         };
         let (train_labels, test_labels) = (labels(train), labels(test));
-        let metrics = classes::metrics(&trained, &train_labels, &tested, &test_labels);
-        Ok(Some((metrics, pca::project(&tested, &test_labels))))
+        let metrics = classes::metrics(trained, &train_labels, tested, &test_labels);
+        Ok(Some((metrics, pca::project(tested, &test_labels))))
     }
 
     /// Weights, running state, moments and position: what a resumed run starts from.
-    fn save_last(&mut self) -> Result<(), RunError> {
-        self.save("last.safetensors", true)
+    async fn save_last(&mut self) -> Result<(), RunError> {
+        self.save("last.safetensors", true).await
     }
 
-    fn save(&mut self, name: &str, checkpoint: bool) -> Result<(), RunError> {
-        let tensors = setup::read_all(self.executor, checkpoint)?;
+    async fn save(&mut self, name: &str, checkpoint: bool) -> Result<(), RunError> {
+        let tensors = setup::read_all(self.executor, checkpoint).await?;
         let Position { epochs, steps, best, .. } = self.position;
         for (tensor, values) in &tensors {
             if let Some(&value) = values.iter().find(|value| !value.is_finite()) {

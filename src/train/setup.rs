@@ -2,17 +2,17 @@
 
 use crate::data::random::{Random, Stream};
 use crate::data::{Dataset, Pair, Shape};
-use crate::executor::{Executor, ExecutorError};
 use crate::graph::Initializer;
 use crate::loss::Episodes;
 use crate::ops::gather::words;
 use crate::plan::Plan;
+use crate::session::{Session, SessionError};
 
 /// Uploads a data set's images.
 ///
 /// # Errors
 /// What the executor reports.
-pub fn upload_images(executor: &mut dyn Executor, dataset: &Dataset) -> Result<(), ExecutorError> {
+pub fn upload_images(executor: &mut dyn Session, dataset: &Dataset) -> Result<(), SessionError> {
     upload_bytes(executor, dataset.shape, &dataset.images)
 }
 
@@ -32,7 +32,7 @@ pub fn statistics(image: &[u8]) -> [f32; 2] {
 ///
 /// # Errors
 /// What the executor reports.
-pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) -> Result<(), ExecutorError> {
+pub fn upload_bytes(executor: &mut dyn Session, shape: Shape, images: &[u8]) -> Result<(), SessionError> {
     let pixels = shape.len();
     if executor.plan().options.standardize {
         let known: Vec<f32> = images.chunks_exact(pixels).flat_map(statistics).collect();
@@ -63,7 +63,7 @@ pub fn upload_bytes(executor: &mut dyn Executor, shape: Shape, images: &[u8]) ->
 ///
 /// # Errors
 /// What the executor reports.
-pub fn upload_pairs(executor: &mut dyn Executor, pairs: &[Pair]) -> Result<(), ExecutorError> {
+pub fn upload_pairs(executor: &mut dyn Session, pairs: &[Pair]) -> Result<(), SessionError> {
     let index: Vec<u32> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
     let loss = executor.plan().options.loss;
     let same: Vec<u32> = match loss.name() {
@@ -99,7 +99,7 @@ pub fn initial_values(plan: &Plan, seed: u64) -> Vec<(String, Vec<f32>)> {
 ///
 /// # Errors
 /// What the executor reports.
-pub fn write_all(executor: &mut dyn Executor, values: &[(String, Vec<f32>)]) -> Result<(), ExecutorError> {
+pub fn write_all(executor: &mut dyn Session, values: &[(String, Vec<f32>)]) -> Result<(), SessionError> {
     values.iter().try_for_each(|(name, values)| executor.write(name, values))
 }
 
@@ -107,10 +107,14 @@ pub fn write_all(executor: &mut dyn Executor, values: &[(String, Vec<f32>)]) -> 
 ///
 /// # Errors
 /// What the executor reports.
-pub fn read_all(
-    executor: &mut dyn Executor,
+pub async fn read_all(
+    executor: &mut dyn Session,
     moments: bool,
-) -> Result<Vec<(String, Vec<f32>)>, ExecutorError> {
-    let names = executor.plan().saved(moments);
-    names.into_iter().map(|name| executor.read(&name).map(|values| (name, values))).collect()
+) -> Result<Vec<(String, Vec<f32>)>, SessionError> {
+    let mut tensors = Vec::new();
+    for name in executor.plan().saved(moments) {
+        let values = executor.read(&name).await?;
+        tensors.push((name, values));
+    }
+    Ok(tensors)
 }

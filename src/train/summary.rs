@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::examples::Measure;
 use crate::eval::roc::TarAtFar;
-use crate::executor::AdapterInfo;
 use crate::plan::Plan;
+use crate::session::AdapterInfo;
 
 /// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
 ///

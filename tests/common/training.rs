@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gpu_siamese::cli::Failure;
+use gpu_siamese::cli::{Failure, block_on};
 use gpu_siamese::data::{self, Glyphs, Sampling, glyphs};
-use gpu_siamese::gpu::{Choice, Device, Gpu, adapters};
+use gpu_siamese::gpu::{Choice, Context, Gpu, Pipelines, adapters};
 use gpu_siamese::loss::NORM_EPS;
 use gpu_siamese::loss::PairDistance;
 use gpu_siamese::model::ModelOptions;
@@ -14,9 +14,12 @@ use gpu_siamese::train::{
     Description, Measure, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Trainer, Watch, setup,
 };
 
-pub fn device() -> Option<Arc<Device>> {
-    match adapters::choose("vulkan") {
-        Ok(Choice::Gpu(candidate)) => Some(Arc::new(Device::open(&candidate).unwrap())),
+pub fn device() -> Option<Arc<Pipelines>> {
+    match block_on(adapters::choose("vulkan")) {
+        Ok(Choice::Gpu(candidate)) => {
+            let context = block_on(Context::open(&candidate)).unwrap();
+            Some(Arc::new(Pipelines::new(context)))
+        }
         _ => {
             eprintln!("skipped: no Vulkan adapter");
             None
@@ -26,14 +29,14 @@ pub fn device() -> Option<Arc<Device>> {
 
 /// Trains on 480 glyphs, 8 pairs a step, with a checkpoint every 10 steps.
 pub fn short_run(
-    device: &Arc<Device>,
+    gpu: &Arc<Pipelines>,
     watch: &mut dyn Watch,
     folder: &RunFolder,
     epochs: u64,
 ) -> Result<Outcome, Failure> {
     let dataset = glyphs::generate(&Glyphs { train_per_class: 60, ..Glyphs::default() }, 0);
     let split = data::split(&dataset, 0);
-    let plan = super::plan_for(&dataset, &split, 8, Layout::Plain, device.max_binding);
+    let plan = super::plan_for(&dataset, &split, 8, Layout::Plain, gpu.context.max_binding);
     let options = ModelOptions::default();
     let description = Description {
         model: plan.model.clone(),
@@ -52,11 +55,11 @@ pub fn short_run(
         step: 0,
     };
     let weights = setup::initial_values(&plan, 0);
-    let mut gpu = Gpu::new(device.clone(), plan)?;
-    setup::upload_images(&mut gpu, &dataset)?;
-    setup::write_all(&mut gpu, &weights)?;
+    let mut session = block_on(Gpu::new(gpu.clone(), plan))?;
+    setup::upload_images(&mut session, &dataset)?;
+    setup::write_all(&mut session, &weights)?;
     let trainer = Trainer {
-        executor: &mut gpu,
+        executor: &mut session,
         sampler: Sampler {
             dataset: &dataset,
             split: &split,
@@ -80,5 +83,5 @@ pub fn short_run(
         log_steps: false,
         position: Position::default(),
     };
-    Ok(trainer.run(watch)?)
+    Ok(block_on(trainer.run(watch))?)
 }

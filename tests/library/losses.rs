@@ -4,12 +4,14 @@ use crate::common::sn_lenet5;
 use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{Dataset, Glyphs, Pair, Random, Shape, Stream, glyphs};
 use gpu_siamese::eval;
-use gpu_siamese::executor::Executor;
 use gpu_siamese::loss::{CrossEntropy, Episodes, Loss, PairDistance};
 use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::contrastive::Convention;
-use gpu_siamese::plan::{Capacity, Phase, PlanOptions, build};
+use gpu_siamese::plan::{Capacity, PlanOptions, build};
+
+use gpu_siamese::cli::block_on;
+use gpu_siamese::session::{Session, pace};
 use gpu_siamese::train::{epoch, setup};
 
 /// A CPU with a network that learns from a data set with this loss.
@@ -33,13 +35,8 @@ fn train(cpu: &mut Cpu, pairs: &[Pair], rate: f64) -> Vec<(f32, u32)> {
     setup::upload_pairs(cpu, pairs).unwrap();
     let steps = pairs.len() / cpu.plan().options.batch_size;
     let slots = epoch::slots(cpu, 0..steps, 0, 0, |_| rate);
-    let mut results = Vec::new();
-    cpu.run(Phase::Train, &slots, &mut |step| {
-        results.push((step.loss, step.hits));
-        true
-    })
-    .unwrap();
-    results
+    let steps = block_on(pace::train(cpu, &slots)).unwrap();
+    steps.into_iter().map(|step| (step.loss, step.correct)).collect()
 }
 
 /// Episodes of all ten glyphs: two images of each.
@@ -70,7 +67,7 @@ fn episodes_teach_which_image_belongs_to_which() {
     for at in (0..test.len()).step_by(2) {
         (test[at].b, test[at].same) = (test[at + 1].b, false);
     }
-    let scores = eval::score(&mut cpu, &test).unwrap();
+    let scores = block_on(eval::score(&mut cpu, &test)).unwrap();
     let threshold = eval::best_threshold(&test, &scores);
     let accuracy = eval::metrics(&test, &scores, cpu.plan().learnt(), threshold).accuracy;
     assert!(accuracy > 90.0, "{accuracy} %");
@@ -90,7 +87,7 @@ fn koch_learns_a_few_pairs_by_heart() {
     let results = train(&mut cpu, &pairs, 1e-3);
     println!("{results:?}");
     assert!(results[11].0 < 0.5 * results[0].0 && results[11].1 == 4, "{results:?}");
-    let scores = eval::score(&mut cpu, &pairs[..4]).unwrap();
+    let scores = block_on(eval::score(&mut cpu, &pairs[..4])).unwrap();
     for score in scores {
         // The distance is minus the logit of the similarity.
         let expected = 1.0 / (1.0 + f64::from(score.distance).exp());

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use equivalent::EQUIVALENT;
-use gpu_siamese::gpu::{Device, adapters};
+use gpu_siamese::cli::block_on;
+use gpu_siamese::gpu::{Context, Pipelines, adapters};
 use gpu_siamese::ops::{COMMON, COMMON_WGSL, Layout, STEMS};
 use gpu_siamese::parity::bound::Tracked;
 use gpu_siamese::parity::compare::{compare, expect};
@@ -32,7 +33,7 @@ fn main() {
     let stride = if all { 1 } else { STRIDES[usize::from(set("GPU_SIAMESE_LONG_TESTS", "1"))] };
     let mut trials = vec![Trial::test("the listed mutants exist", listed)];
     // No other adapter: it ends a loop that never would, and drops what is written out of bounds.
-    let lavapipe = adapters::all().into_iter().find(|candidate| {
+    let lavapipe = block_on(adapters::all()).into_iter().find(|candidate| {
         let info = candidate.describe();
         info.backend == "vulkan" && info.name.contains("llvmpipe")
     });
@@ -45,8 +46,8 @@ fn main() {
         );
         libtest_mimic::run(&arguments, trials).exit();
     };
-    let device = Arc::new(Device::open(&lavapipe).expect("lavapipe opens"));
-    let bench = Arc::new(Mutex::new(Bench::new(device)));
+    let context = block_on(Context::open(&lavapipe)).expect("lavapipe opens");
+    let bench = Arc::new(Mutex::new(Bench::new(Arc::new(Pipelines::new(context)))));
     let mut number = 0;
     trials.extend(shaders().map(|(stem, text)| {
         let mut mutants = mutants(stem, text);
@@ -84,7 +85,7 @@ fn listed() -> Result<(), Failed> {
 
 /// Runs mutants, one after the other.
 struct Bench {
-    device: Arc<Device>,
+    pipelines: Arc<Pipelines>,
     /// The last one to turn red comes first.
     cases: Vec<Case>,
     expected: HashMap<String, Vec<Vec<Tracked>>>,
@@ -103,9 +104,9 @@ struct Red {
 }
 
 impl Bench {
-    fn new(device: Arc<Device>) -> Self {
+    fn new(pipelines: Arc<Pipelines>) -> Self {
         let (cases, expected) = (cases(Layout::Plain), HashMap::new());
-        Bench { device, cases, expected, run: 0, caught: 0, rejected: 0, equivalent: 0 }
+        Bench { pipelines, cases, expected, run: 0, caught: 0, rejected: 0, equivalent: 0 }
     }
 
     fn summary(&self, total: usize) -> String {
@@ -120,7 +121,7 @@ impl Bench {
     fn run(&mut self, stem: &'static str, text: &str, mutants: &[Mutant]) -> Result<(), Failed> {
         let mut wrong = Vec::new();
         for mutant in mutants {
-            self.device.replace_shader(stem, mutant.text.clone());
+            self.pipelines.replace_shader(stem, mutant.text.clone());
             let reached = reached(mutant);
             let touched = |case: &Case| {
                 case.steps
@@ -140,7 +141,7 @@ impl Bench {
             }
         }
         // What caught the last one must be the mutant, not a case that is always red.
-        self.device.replace_shader(stem, text.into());
+        self.pipelines.replace_shader(stem, text.into());
         let last = self.cases[0].title();
         if let Some(red) = self.first_red(|case| case.title() == last) {
             wrong.push(format!("{} is red without a mutant", red.case));
@@ -153,11 +154,11 @@ impl Bench {
         let elements = |case: &Case| case.tensors.iter().map(|tensor| tensor.view.len).sum::<usize>();
         let matter = (0..self.cases.len()).filter(|&at| matters(&self.cases[at]));
         let (large, small): (Vec<_>, Vec<_>) = matter.partition(|&at| elements(&self.cases[at]) > LARGE);
-        let subject = Subject::Gpu(self.device.clone());
+        let subject = Subject::Gpu(self.pipelines.clone());
         for at in small.into_iter().chain(large) {
             let case = &self.cases[at];
             let expected = self.expected.entry(case.title()).or_insert_with(|| expect(case));
-            let stored = subject.run(case);
+            let stored = block_on(subject.run(case));
             if stored.as_ref().is_ok_and(|stored| compare(case, expected, stored).pass) {
                 continue;
             }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::common::program::{has_vulkan, program, stderr};
 use crate::common::training::{device, short_run};
 use gpu_siamese::cli::Failure;
-use gpu_siamese::executor::ExecutorError;
-use gpu_siamese::gpu::Device;
+use gpu_siamese::gpu::Pipelines;
 use gpu_siamese::ops;
+use gpu_siamese::session::SessionError;
 use gpu_siamese::train::epoch::Totals;
 use gpu_siamese::train::{RunError, RunFolder, Watch};
 
@@ -16,14 +16,14 @@ const EPOCHS: u64 = 2;
 
 /// Loses the device after so many steps.
 struct Losing<'a> {
-    device: &'a Device,
+    device: &'a Pipelines,
     after: Cell<u64>,
 }
 
 impl Watch for Losing<'_> {
     fn step(&mut self, _: u64, totals: &Totals) {
         if totals.steps == self.after.get() {
-            self.device.lose();
+            self.device.context.lose();
         }
     }
 }
@@ -32,7 +32,7 @@ struct Nobody;
 impl Watch for Nobody {}
 
 /// Runs with a fault and returns the message and the exit code.
-fn failure(device: &Arc<Device>, watch: &mut dyn Watch, folder: &RunFolder) -> (String, u8) {
+fn failure(device: &Arc<Pipelines>, watch: &mut dyn Watch, folder: &RunFolder) -> (String, u8) {
     let failure = short_run(device, watch, folder, EPOCHS).expect_err("the fault went unnoticed");
     (failure.to_string(), failure.code())
 }
@@ -101,10 +101,10 @@ fn nan_is_never_saved() {
 #[test]
 fn what_a_device_reports_has_its_code() {
     for (error, code, words) in [
-        (ExecutorError::DeviceLost("gone".into()), 4, "the device was lost: gone"),
-        (ExecutorError::OutOfMemory("conv1".into()), 7, "use a smaller batch or data set"),
+        (SessionError::DeviceLost("gone".into()), 4, "the device was lost: gone"),
+        (SessionError::OutOfMemory("conv1".into()), 7, "use a smaller batch or data set"),
         (
-            ExecutorError::Validation { what: "a command".into(), message: "no".into() },
+            SessionError::Validation { what: "a command".into(), message: "no".into() },
             4,
             "rejected a command",
         ),

@@ -1,5 +1,6 @@
 //! Tasks, answers and figures by hand, and what networks without skill get.
 
+use pollster::block_on;
 use proptest::prelude::*;
 
 use super::*;
@@ -225,7 +226,7 @@ fn a_network_has_collapsed_where_most_tasks_are_tied() {
 }
 
 /// SN-LeNet-5 on the images of a set, with its initial weights, or all of them 0.
-fn executor(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
+fn session(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
     let network = network("sn-lenet5", dataset.shape, &ModelOptions::default()).unwrap();
     let options = PlanOptions {
         standardize: false,
@@ -254,9 +255,9 @@ fn executor(dataset: &Dataset, room: (usize, usize), zero: bool) -> Cpu {
 fn every_image_is_embedded_once() {
     let set = dataset(&[30, 3], 4);
     let tasks = drawn(&set, &all(&set), Protocol { way: 20, shots: 2, tasks: 50 }, 0);
-    let mut cpu = executor(&set, tasks.room(), false);
+    let mut cpu = session(&set, tasks.room(), false);
     let (plan, before) = (cpu.plan().clone(), cpu.launches());
-    let found = answers(&mut cpu, &tasks, &mut |_| true).unwrap().unwrap();
+    let found = block_on(answers(&mut cpu, &tasks, &mut |_| true)).unwrap().unwrap();
     assert_eq!(found.len(), 100);
     let expected: usize = [0..50, 50..100]
         .map(|part| {
@@ -269,17 +270,17 @@ fn every_image_is_embedded_once() {
         .sum();
     assert_eq!(cpu.launches() - before, expected as u64);
     // With less room it takes longer and says the same.
-    let mut small = executor(&set, (50, 60), false);
-    assert_eq!(answers(&mut small, &tasks, &mut |_| true).unwrap().unwrap(), found);
-    assert_eq!(answers(&mut cpu, &tasks, &mut |_| false).unwrap(), None);
+    let mut small = session(&set, (50, 60), false);
+    assert_eq!(block_on(answers(&mut small, &tasks, &mut |_| true)).unwrap().unwrap(), found);
+    assert_eq!(block_on(answers(&mut cpu, &tasks, &mut |_| false)).unwrap(), None);
 }
 
 #[test]
 fn a_constant_embedding_is_never_right_and_has_collapsed() {
     let set = dataset(&[20], 2);
     let tasks = drawn(&set, &all(&set), Protocol::default(), 0);
-    let mut cpu = executor(&set, tasks.room(), true);
-    let found = answers(&mut cpu, &tasks, &mut |_| true).unwrap().unwrap();
+    let mut cpu = session(&set, tasks.room(), true);
+    let found = block_on(answers(&mut cpu, &tasks, &mut |_| true)).unwrap().unwrap();
     let found = OneShot::of(&tasks, &found, cpu.plan().features);
     assert_eq!((found.accuracy, found.ties, found.collapsed), (0.0, 100.0, true));
     assert!((found.loss - 20f64.ln()).abs() < 1e-9, "{}", found.loss);
@@ -290,8 +291,8 @@ fn a_constant_embedding_is_never_right_and_has_collapsed() {
 fn an_embedding_without_sense_guesses() {
     let set = dataset(&[20], 20);
     let tasks = drawn(&set, &all(&set), Protocol { tasks: 2000, ..Protocol::default() }, 0);
-    let mut cpu = executor(&set, tasks.room(), false);
-    let found = answers(&mut cpu, &tasks, &mut |_| true).unwrap().unwrap();
+    let mut cpu = session(&set, tasks.room(), false);
+    let found = block_on(answers(&mut cpu, &tasks, &mut |_| true)).unwrap().unwrap();
     let found = OneShot::of(&tasks, &found, cpu.plan().features);
     // One in twenty, give or take six standard errors of 2000 guesses.
     assert!((found.accuracy - 5.0).abs() < 6.0 * (5.0f64 * 95.0 / 2000.0).sqrt(), "{found:?}");

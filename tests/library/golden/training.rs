@@ -23,12 +23,13 @@
 
 use std::collections::BTreeMap;
 
+use gpu_siamese::cli::block_on;
 use gpu_siamese::cpu::{self, Cpu};
-use gpu_siamese::executor::Executor;
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::contrastive::Convention;
-use gpu_siamese::plan::{Phase, Plan, Slot};
+use gpu_siamese::plan::{Plan, Slot};
+use gpu_siamese::session::{Session, pace};
 use serde::Deserialize;
 
 use crate::common::{Function, Number, Run, packed, sn_lenet5};
@@ -240,18 +241,13 @@ fn ten_steps_in_f32_each_from_the_same_state() {
         }
         train(&mut exact, cpu::reference, step);
         train(&mut rounded, cpu::reference, step);
-        let mut losses = vec![];
         let slot = slot(&exact.plan, step);
-        cpu.run(Phase::Train, &[slot], &mut |result| {
-            losses.push((result.loss, result.hits));
-            true
-        })
-        .unwrap();
+        let [fast] = block_on(pace::train(&mut cpu, &[slot])).unwrap()[..] else { panic!("one step") };
         let [loss, hits] = exact.read("history")[..2] else { panic!("one row of history") };
         let [rounded_loss, rounded_hits] = rounded.read("history")[..2] else { panic!("one row of history") };
         close("the reference's loss", step, relative(rounded_loss, loss), LOSS);
-        close("the fast loss", step, relative(losses[0].0.into(), loss), LOSS);
-        assert_eq!((hits, hits), (rounded_hits, losses[0].1.into()), "hits of step {step}");
+        close("the fast loss", step, relative(fast.loss.into(), loss), LOSS);
+        assert_eq!((hits, hits), (rounded_hits, fast.correct as f64), "hits of step {step}");
         for name in &gradients {
             let gradient = |name: &str| exact.read(&format!("{name}.gradient"));
             let wanted = gradient(name);
@@ -259,7 +255,7 @@ fn ten_steps_in_f32_each_from_the_same_state() {
             let error = |found: Vec<f64>| norm(found.iter().zip(&wanted).map(|(f, w)| f - w)) / scale;
             let name = format!("{name}.gradient");
             close(&format!("the reference's {name}"), step, error(rounded.read(&name)), GRADIENT);
-            let fast = cpu.read(&name).unwrap().into_iter().map(f64::from).collect();
+            let fast = block_on(cpu.read(&name)).unwrap().into_iter().map(f64::from).collect();
             close(&format!("the fast {name}"), step, error(fast), GRADIENT);
         }
     }
