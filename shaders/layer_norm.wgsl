@@ -47,12 +47,12 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = workgroup_number(group_id, grid);
-    // A workgroup too many must reach the barriers too: it reads the last row.
-    let start = min(number, rows - 1u) * features;
-    let row = statistics(lane, start);
+    // Of a whole workgroup, so that the barriers stay in uniform control flow.
     if (number >= rows) {
         return;
     }
+    let start = number * features;
+    let row = statistics(lane, start);
     for (var f = lane; f < features; f += WORKGROUP) {
         y[start + f] = weight[f] * ((x[start + f] - row.x) * row.y) + bias[f];
     }
@@ -65,7 +65,10 @@ fn backward_input(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = workgroup_number(group_id, grid);
-    let start = min(number, rows - 1u) * features;
+    if (number >= rows) {
+        return;
+    }
+    let start = number * features;
     let row = statistics(lane, start);
     var alone = 0.0;
     var with_x = 0.0;
@@ -76,9 +79,6 @@ fn backward_input(
     }
     alone = workgroup_sum(lane, alone) / f32(features);
     with_x = workgroup_sum(lane, with_x) / f32(features);
-    if (number >= rows) {
-        return;
-    }
     for (var f = lane; f < features; f += WORKGROUP) {
         let at = start + f;
         let x_hat = (x[at] - row.x) * row.y;

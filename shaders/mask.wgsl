@@ -20,8 +20,8 @@ const ONE_HOT: u32 = 3u;
 @group(1) @binding(1) var<storage, read_write> y: array<f32>;
 
 fn value(i: u32, j: u32) -> f32 {
-    let between_entries = kind <= DIAGONAL;
-    if (i >= slot.count || (between_entries && j >= slot.count)) {
+    let of_two = kind <= NEGATIVES;
+    if (i >= slot.count || (of_two && j >= slot.count)) {
         return 0.0;
     }
     let own = label[slot.first + i];
@@ -31,7 +31,7 @@ fn value(i: u32, j: u32) -> f32 {
     if (kind == DIAGONAL) {
         return select(0.0, 1.0, i == j);
     }
-    if (between_entries) {
+    if (of_two) {
         let alike = own == label[slot.first + j];
         return select(0.0, 1.0, (kind == POSITIVES && alike && i != j) || (kind == NEGATIVES && !alike));
     }

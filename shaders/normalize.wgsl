@@ -15,8 +15,8 @@ override accumulate: bool;
 @group(1) @binding(3) var<storage, read_write> dx: array<f32>;
 
 // Some adapters take NaN for as short as the floor.
-fn is_short(size: f32) -> bool {
-    return size <= floor && !is_nan(size);
+fn is_short(squares: f32) -> bool {
+    return squares <= floor * floor && !is_nan(squares);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -25,19 +25,20 @@ fn forward(
     @builtin(num_workgroups) grid: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(group_id, grid);
-    // A workgroup too many must reach the barriers too: it reads the last row.
-    let start = min(number, rows - 1u) * features;
+    let row = workgroup_number(group_id, grid);
+    // Of a whole workgroup, so that the barriers stay in uniform control flow.
+    if (row >= rows) {
+        return;
+    }
+    let start = row * features;
     var squares = 0.0;
     for (var f = lane; f < features; f += WORKGROUP) {
         squares += x[start + f] * x[start + f];
     }
-    let size = sqrt(workgroup_sum(lane, squares));
-    if (number >= rows) {
-        return;
-    }
+    squares = workgroup_sum(lane, squares);
+    let size = select(sqrt(squares), floor, is_short(squares));
     for (var f = lane; f < features; f += WORKGROUP) {
-        y[start + f] = x[start + f] / select(size, floor, is_short(size));
+        y[start + f] = x[start + f] / size;
     }
 }
 
@@ -47,23 +48,24 @@ fn backward(
     @builtin(num_workgroups) grid: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(group_id, grid);
-    let start = min(number, rows - 1u) * features;
+    let row = workgroup_number(group_id, grid);
+    if (row >= rows) {
+        return;
+    }
+    let start = row * features;
     var squares = 0.0;
     var along = 0.0;
     for (var f = lane; f < features; f += WORKGROUP) {
         squares += x[start + f] * x[start + f];
         along += x[start + f] * dy[start + f];
     }
-    let size = sqrt(workgroup_sum(lane, squares));
+    squares = workgroup_sum(lane, squares);
+    let size = sqrt(squares);
     along = workgroup_sum(lane, along) / size;
-    if (number >= rows) {
-        return;
-    }
     for (var f = lane; f < features; f += WORKGROUP) {
         let at = start + f;
         var gradient = (dy[at] - x[at] / size * along) / size;
-        if (is_short(size)) {
+        if (is_short(squares)) {
             gradient = 0.0;
         }
         dx[at] = select(gradient, dx[at] + gradient, accumulate);

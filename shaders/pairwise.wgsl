@@ -55,7 +55,7 @@ fn put_d(i: u32, j0: u32, sums: vec4f) {
         var value = sums[q];
         if (kind == EUCLIDEAN && !is_nan(value)) {
             // The clamped distance is the very number that backward compares with.
-            value = select(sqrt(value), sqrt(floor), value <= floor);
+            value = sqrt(max(value, floor));
         }
         d[i * columns + j0 + q] = value;
     }
@@ -71,9 +71,6 @@ fn forward(
     let block = invocation_number(group_id, grid, lane);
     let j0 = block % blocks_j * 4u;
     let i0 = block / blocks_j * 4u;
-    if (i0 >= rows) {
-        return;
-    }
     let i = neighbours(i0, rows) * features;
     let j = neighbours(j0, columns) * features;
     var sum0 = vec4f();

@@ -2,7 +2,7 @@
 //
 //   history[slot.index] = (loss, scale correct)
 //
-// loss, correct [1]; history [.., 2]; one invocation.
+// loss, correct [1]; history [.., 2]; an invocation for each of the two.
 
 override scale: f32;
 
@@ -12,12 +12,9 @@ override scale: f32;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(
-    @builtin(workgroup_id) group_id: vec3u,
-    @builtin(num_workgroups) grid: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    if (invocation_number(group_id, grid, lane) == 0u) {
-        history[2u * slot.index] = loss[0];
-        history[2u * slot.index + 1u] = scale * correct[0];
+    if (lane < 2u) {
+        history[2u * slot.index + lane] = select(scale * correct[0], loss[0], lane == 0u);
     }
 }

@@ -35,13 +35,17 @@ struct Extreme {
 
 // Whether the first stands before the second: NaN before all, then the more extreme, then the lower place.
 fn precedes(first: Extreme, second: Extreme) -> bool {
+    let lower = first.at < second.at;
     if (is_nan(first.value) || is_nan(second.value)) {
-        return is_nan(first.value) && (first.at < second.at || !is_nan(second.value));
+        return is_nan(first.value) && (lower || !is_nan(second.value));
     }
-    if (first.value == second.value) {
-        return first.at < second.at;
-    }
-    return (first.value < second.value) == (kind == MIN || kind == ARG_MIN);
+    let smallest = kind == MIN || kind == ARG_MIN;
+    let more = select(first.value > second.value, first.value < second.value, smallest);
+    return more || (lower && first.value == second.value);
+}
+
+fn only_sums() -> bool {
+    return kind <= MEAN;
 }
 
 // Place in x of the first element of result `n`.
@@ -102,10 +106,10 @@ fn forward(
     let start = start_of(n);
     var best = Extreme();
     var sum = 0.0;
-    if (kind > MEAN) {
+    if (!only_sums()) {
         best = extreme_of(start, 0u, 1u);
     }
-    if (kind <= MEAN || kind == LOG_SUM_EXP) {
+    if (only_sums() || kind == LOG_SUM_EXP) {
         sum = sum_of(start, 0u, 1u, best.value);
     }
     put(n, best, sum);
@@ -132,19 +136,21 @@ fn forward_wide(
     @builtin(num_workgroups) grid: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(group_id, grid);
-    // A workgroup too many must reach the barriers too: it repeats the last one's work.
-    let n = min(number, outer * inner - 1u);
+    let n = workgroup_number(group_id, grid);
+    // Of a whole workgroup, so that the barriers stay in uniform control flow.
+    if (n >= outer * inner) {
+        return;
+    }
     let start = start_of(n);
     var best = Extreme();
     var sum = 0.0;
-    if (kind > MEAN) {
+    if (!only_sums()) {
         best = workgroup_extreme(lane, extreme_of(start, min(lane, axis - 1u), WORKGROUP));
     }
-    if (kind <= MEAN || kind == LOG_SUM_EXP) {
+    if (only_sums() || kind == LOG_SUM_EXP) {
         sum = workgroup_sum(lane, sum_of(start, lane, WORKGROUP, best.value));
     }
-    if (lane == 0u && number == n) {
+    if (lane == 0u) {
         put(n, best, sum);
     }
 }

@@ -9,11 +9,17 @@ pub mod reference {
         a.iter().zip(b).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b)
     }
 
+    /// Squared length of a row, and whether it is as short as the floor.
+    fn squares<T: Real>(op: &Normalize, x: &[T]) -> (T, bool) {
+        let squares = dot(x, x);
+        (squares, squares <= T::of(op.floor) * T::of(op.floor))
+    }
+
     pub fn forward<T: Real>(op: &Normalize, io: &mut Io<'_, T>) {
-        let (features, floor) = (op.features as usize, T::of(op.floor));
+        let features = op.features as usize;
         for (x, y) in io.read("x").chunks_exact(features).zip(io.write("y").chunks_exact_mut(features)) {
-            let size = dot(x, x).sqrt();
-            let size = if size <= floor { floor } else { size };
+            let (squares, short) = squares(op, x);
+            let size = if short { T::of(op.floor) } else { squares.sqrt() };
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = x / size);
         }
     }
@@ -22,9 +28,10 @@ pub mod reference {
         let (x, dy, features) = (io.read("x"), io.read("dy"), op.features as usize);
         let rows = x.chunks_exact(features).zip(dy.chunks_exact(features));
         for ((x, dy), dx) in rows.zip(io.write("dx").chunks_exact_mut(features)) {
-            let size = dot(x, x).sqrt();
+            let (squares, short) = squares(op, x);
+            let size = squares.sqrt();
             let gradient = |(&x, &dy): (&T, &T), along: T| (dy - x / size * along) / size;
-            let gradients: Vec<T> = if size <= T::of(op.floor) {
+            let gradients: Vec<T> = if short {
                 vec![T::of(0.0); features]
             } else {
                 let along = dot(x, dy) / size;

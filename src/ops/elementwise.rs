@@ -160,7 +160,7 @@ impl Elementwise {
         debug_assert_eq!(self.function.arity(), arity, "{}", self.function);
         let count = self.sizes().iter().map(|&size| size as usize).product();
         // Terms of the logarithm's series.
-        let cost = Cost::each(count, 8, count);
+        let cost = Cost::each(count, 6, count);
         step(("elementwise", entry), self.constants(), reads, &[("y", y)], cost)
     }
 

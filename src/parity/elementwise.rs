@@ -32,10 +32,10 @@ pub fn cases(layout: Layout) -> Vec<Case> {
 
 /// A result in another order and with gaps, operands that repeat along some axes; everything starts somewhere.
 fn strided(function: Function) -> Elementwise {
-    let y = Strided { offset: 3, strides: [10, 140, 2, 20] };
-    let a = Strided { offset: 2, strides: [35, 0, 7, 1] };
-    let b = Strided { offset: 1, strides: [0, 1, 3, 0] };
-    Elementwise::new(function, SCALAR, [2, 3, 5, 7], [y, a, b])
+    let y = Strided { offset: 3, strides: [12, 120, 2, 24] };
+    let a = Strided { offset: 2, strides: [30, 0, 5, 1] };
+    let b = Strided { offset: 1, strides: [0, 1, 4, 0] };
+    Elementwise::new(function, SCALAR, [2, 4, 6, 5], [y, a, b])
 }
 
 /// Elements that the indices reach.

@@ -4,9 +4,12 @@ use super::case::{Case, Maker};
 use crate::ops::normalize::Normalize;
 use crate::ops::{ITERATION_BUDGET, Layout, View};
 
+const FLOOR: f32 = 1.0 / 1024.0;
+
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
-    let op = |rows, features, accumulate| Normalize { rows, features, floor: 1e-12, accumulate };
+    // Squares of this floor are exact, so that a row may be as short as it.
+    let op = |rows, features, accumulate| Normalize { rows, features, floor: FLOOR, accumulate };
     for (rows, features) in [(1, 1), (7, 3), (16, 64), (5, 131)] {
         cases.push(forward(&format!("{rows} rows of {features}"), op(rows, features, false), layout));
         for accumulate in [false, true] {
@@ -22,15 +25,17 @@ pub fn cases(layout: Layout) -> Vec<Case> {
     cases
 }
 
-/// Rows of several lengths, one of 0, one shorter than the floor, one with a NaN.
+/// Rows of several lengths, one of 0, one shorter than the floor, one as short, one with a NaN.
 fn x(maker: &mut Maker, op: &Normalize) -> View {
     let features = op.features as usize;
     let mut values = maker.signed(op.rows as usize * features);
     for (row, values) in values.chunks_exact_mut(features).enumerate() {
-        let size = [1.0, 0.0, 1e-14, 300.0, 1e-5][row % 5];
+        let size = [1.0, 0.0, 1e-5, 0.0, 300.0][row % 5];
         values.iter_mut().for_each(|value| *value *= size);
-        if row == 4 {
-            values[features - 1] = f32::NAN;
+        match row {
+            3 => values[features / 2] = FLOOR,
+            4 => values[features - 1] = f32::NAN,
+            _ => {}
         }
     }
     maker.values("x", values)
