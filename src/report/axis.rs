@@ -1,4 +1,55 @@
-//! Where values lie on a chart, and which of them are written at its edge.
+//! Where values lie on a chart, which of them are written at its edge, and how its edges are drawn.
+
+use maud::{Markup, html};
+
+/// A length or position in a drawing, in its units.
+pub fn px(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
+}
+
+/// What lies between the axes of a drawing, in its units.
+#[derive(Clone, Copy, Debug)]
+pub struct Area {
+    pub left: f64,
+    pub right: f64,
+    pub top: f64,
+    pub bottom: f64,
+}
+
+impl Area {
+    /// A line across for each tick, given its height, with its text at the left; and the edge below.
+    pub fn rows(&self, ticks: impl Iterator<Item = (f64, String)>) -> Markup {
+        html! {
+            @for (y, text) in ticks {
+                line.grid x1=(px(self.left)) x2=(px(self.right)) y1=(px(y)) y2=(px(y)) {}
+                text.tick x=(px(self.left - 7.0)) y=(px(y + 4.0)) text-anchor="end" { (text) }
+            }
+            line.edge x1=(px(self.left)) x2=(px(self.right)) y1=(px(self.bottom)) y2=(px(self.bottom)) {}
+        }
+    }
+
+    /// The rows of an axis.
+    pub fn values(&self, axis: &Axis) -> Markup {
+        self.rows(axis.ticks.iter().map(|&tick| (self.y(axis, tick), axis.text(tick))))
+    }
+
+    /// Height of a value.
+    pub fn y(&self, axis: &Axis, value: f64) -> f64 {
+        axis.place(value, self.bottom, self.top)
+    }
+
+    /// A mark below the edge for each tick, given its place, with its text; and what they count.
+    pub fn columns(&self, ticks: impl Iterator<Item = (f64, String)>, name: &str) -> Markup {
+        html! {
+            @for (x, text) in ticks {
+                line.edge x1=(px(x)) x2=(px(x)) y1=(px(self.bottom)) y2=(px(self.bottom + 4.0)) {}
+                text.tick x=(px(x)) y=(px(self.bottom + 18.0)) text-anchor="middle" { (text) }
+            }
+            text.name x=(px((self.left + self.right) / 2.0)) y=(px(self.bottom + 38.0)) text-anchor="middle" { (name) }
+        }
+    }
+}
 
 /// An axis from `low` to `high`.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,83 +4,30 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::axis::Axis;
+use super::axis::{Area, Axis, px};
+use super::results::Spread;
 use super::{Report, number};
 use crate::train::{EpochMetrics, Measure};
 
 pub(super) const WIDTH: f64 = 420.0;
 pub(super) const HEIGHT: f64 = 270.0;
-/// Edges of the area that holds the lines.
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 12.0;
-const TOP: f64 = 48.0;
-const BOTTOM: f64 = HEIGHT - 42.0;
+const AREA: Area = Area { left: 44.0, right: WIDTH - 12.0, top: 48.0, bottom: HEIGHT - 42.0 };
 
 /// More points than these hide the line that they mark.
 const MOST_MARKS: usize = 30;
 
 pub fn section(report: &Report) -> Markup {
-    let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) else {
+    if report.epochs.is_empty() {
         return html! {
             section { h2 { "Learning" } p { "No epoch was completed, so there are no curves." } }
         };
-    };
-    let of = |value: fn(&EpochMetrics) -> f64| report.epochs.iter().map(value).collect::<Vec<f64>>();
-    let epochs = Axis::epochs(first.epoch, last.epoch);
-    let numbers: Vec<u64> = report.epochs.iter().map(|metrics| metrics.epoch).collect();
-    let best = report.best();
-    let chart = |name, unit, training: Vec<f64>, validation: Vec<f64>, values| Chart {
-        name,
-        unit,
-        numbers: numbers.clone(),
-        training,
-        validation,
-        bands: Vec::new(),
-        epochs: epochs.clone(),
-        values,
-        best: best.map(|best| best.epoch),
-    };
-    // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
-    let loss = |name, unit, training: Vec<f64>, validation: Vec<f64>| {
-        let (_, highest) = range(training.iter().chain(&validation).copied());
-        let highest = if highest > 0.0 { highest } else { 1.0 };
-        chart(name, unit, training, validation, Axis::around(0.0, highest))
-    };
-    // Less than a point between the edges would make mountains of nothing.
-    let accuracy = |name, unit, training: Vec<f64>, validation: Vec<f64>| {
-        let (low, high) = range(training.iter().chain(&validation).copied());
-        chart(name, unit, training, validation, Axis::around(low.min(high - 1.0).max(0.0), high))
-    };
-    let (train_loss, val_loss) = (of(|metrics| metrics.train_loss), of(|metrics| metrics.val_loss));
-    let (train, val) = (of(|metrics| metrics.train_accuracy), of(|metrics| metrics.val_accuracy));
-    let measure = report.summary.measure;
-    let (accuracies, losses) = match measure {
-        // Pairs and tasks are different measures, and never share axes.
-        Measure::Tasks => (
-            vec![
-                accuracy("One-shot accuracy", "% of tasks", vec![], val),
-                accuracy("Training accuracy", "% of pairs", train, vec![]),
-            ],
-            vec![
-                loss("Loss of tasks", "mean over tasks", vec![], val_loss),
-                loss("Training loss", "mean over pairs", train_loss, vec![]),
-            ],
-        ),
-        Measure::Pairs => (
-            vec![accuracy("Accuracy", "% of pairs", train, val)],
-            vec![loss("Loss", "mean over pairs", train_loss, val_loss)],
-        ),
-        Measure::Classes => (
-            vec![accuracy("Accuracy", "% of images", train, val)],
-            vec![loss("Loss", "mean over images", train_loss, val_loss)],
-        ),
-    };
+    }
+    let best = report.best().map(|best| best.epoch);
     html! {
         section {
             h2 { "Learning" }
             div.columns {
-                @for chart in &losses { (chart.figure(|value| format!("{value:.4}"))) }
-                @for chart in &accuracies { (chart.figure(number::percent)) }
+                @for chart in charts(&[report.epochs], best).iter().flatten() { (chart.figure()) }
             }
             @if best.is_some() {
                 p.caption {
@@ -92,6 +39,76 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
+type Value = fn(&EpochMetrics) -> f64;
+
+/// The losses by epoch, then the accuracies: of a run, or the means of one for each seed. Epochs that some seed has
+/// not are left out: a mean of fewer would jump.
+pub(super) fn charts(seeds: &[&[EpochMetrics]], best: Option<u64>) -> [Vec<Chart>; 2] {
+    let last = seeds.iter().flat_map(|epochs| epochs.last()).map(|epoch| epoch.epoch).max().unwrap_or(1);
+    let by_epoch = |number: u64| -> Option<Vec<&EpochMetrics>> {
+        seeds.iter().map(|seed| seed.iter().find(|epoch| epoch.epoch == number)).collect()
+    };
+    let epochs: Vec<(u64, Vec<&EpochMetrics>)> =
+        (1..=last).filter_map(|number| Some((number, by_epoch(number)?))).collect();
+    let chart = |name, unit, lines: [Option<Value>; 2], is_loss: bool| {
+        let [training, validation] = lines.map(|value| {
+            let spread = |value: Value| {
+                epochs.iter().filter_map(move |(_, of)| {
+                    Spread::of(&of.iter().map(|epoch| value(epoch)).collect::<Vec<f64>>())
+                })
+            };
+            value.into_iter().flat_map(spread).collect::<Vec<Spread>>()
+        });
+        let all = training.iter().chain(&validation);
+        let (low, high) = range(all.flat_map(|spread| [spread.low, spread.high]));
+        let values = match is_loss {
+            // Distances to no loss at all must be comparable by eye; accuracies cannot all start at 0.
+            true => Axis::around(0.0, if high > 0.0 { high } else { 1.0 }),
+            // Less than a point between the edges would make mountains of nothing.
+            false => Axis::around(low.min(high - 1.0).max(0.0), high),
+        };
+        Chart {
+            name,
+            unit,
+            numbers: epochs.iter().map(|(number, _)| *number).collect(),
+            training,
+            validation,
+            epochs: Axis::epochs(1, last),
+            values,
+            best,
+            text: if is_loss { |value| format!("{value:.4}") } else { number::percent },
+        }
+    };
+    let loss = |name, unit, lines| chart(name, unit, lines, true);
+    let accuracy = |name, unit, lines| chart(name, unit, lines, false);
+    let losses: [Value; 2] = [|epoch| epoch.train_loss, |epoch| epoch.val_loss];
+    let accuracies: [Value; 2] = [|epoch| epoch.train_accuracy, |epoch| epoch.val_accuracy];
+    let measure = seeds.iter().flat_map(|epochs| epochs.first()).map(|epoch| epoch.measure).next();
+    let units = match measure {
+        // Training counts pairs, validation tasks: different measures, which never share axes.
+        Some(Measure::Tasks) => {
+            let training = |[training, _]: [Value; 2]| [Some(training), None];
+            let validation = |[_, validation]: [Value; 2]| [None, Some(validation)];
+            return [
+                vec![
+                    loss("Loss of tasks", "mean over tasks", validation(losses)),
+                    loss("Training loss", "mean over pairs", training(losses)),
+                ],
+                vec![
+                    accuracy("One-shot accuracy", "% of tasks", validation(accuracies)),
+                    accuracy("Training accuracy", "% of pairs", training(accuracies)),
+                ],
+            ];
+        }
+        Some(Measure::Classes) => ["mean over images", "% of images"],
+        Some(Measure::Pairs) | None => ["mean over pairs", "% of pairs"],
+    };
+    [
+        vec![loss("Loss", units[0], losses.map(Some))],
+        vec![accuracy("Accuracy", units[1], accuracies.map(Some))],
+    ]
+}
+
 /// Smallest and largest of the finite values.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
@@ -100,34 +117,34 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 pub(super) struct Chart {
-    pub name: &'static str,
-    pub unit: &'static str,
+    name: &'static str,
+    unit: &'static str,
     /// Numbers of the epochs.
-    pub numbers: Vec<u64>,
-    pub training: Vec<f64>,
-    pub validation: Vec<f64>,
-    /// Lowest and highest value of each epoch, where a line is the mean of several runs; by class.
-    pub bands: Vec<(&'static str, Vec<[f64; 2]>)>,
-    pub epochs: Axis,
-    pub values: Axis,
+    numbers: Vec<u64>,
+    /// One for each epoch, or none at all.
+    training: Vec<Spread>,
+    validation: Vec<Spread>,
+    epochs: Axis,
+    values: Axis,
     /// The epoch to mark.
-    pub best: Option<u64>,
+    best: Option<u64>,
+    text: fn(f64) -> String,
 }
 
 impl Chart {
-    fn figure(&self, text: fn(f64) -> String) -> Markup {
+    fn figure(&self) -> Markup {
         let id = self.name.to_lowercase().replace(' ', "-");
-        let description = self.description(text);
+        let description = self.description();
         html! {
             figure {
                 h3 { (self.name) " by epoch" }
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
                     aria-labelledby=(format!("{id}-title {id}-description")) {
                     title id=(format!("{id}-title")) {
-                        (self.name) " by epoch" @if self.lines().len() > 1 { ", training and validation" }
+                        (self.name) " by epoch" @if self.lines().count() > 1 { ", training and validation" }
                     }
                     desc id=(format!("{id}-description")) { (description) }
-                    (self.drawing(text))
+                    (self.drawing())
                 }
                 figcaption { (description) }
             }
@@ -135,118 +152,107 @@ impl Chart {
     }
 
     /// What stands in the chart's area, [`WIDTH`] by [`HEIGHT`].
-    pub fn drawing(&self, text: fn(f64) -> String) -> Markup {
+    pub fn drawing(&self) -> Markup {
         html! {
             (self.frame())
-            @for (class, band) in &self.bands { (self.band(class, band)) }
+            @for (class, line) in self.lines() { (self.band(class, line)) }
             (self.best_mark())
-            (self.line("training", &self.training, text))
-            (self.line("validation", &self.validation, text))
-        }
-    }
-
-    /// An area from the lowest values to the highest.
-    fn band(&self, class: &str, band: &[[f64; 2]]) -> Markup {
-        let place = |(&number, values): (&u64, &[f64; 2]), which: usize| {
-            format!("{} {}", px(self.x(number as f64)), px(self.y(values[which])))
-        };
-        let points =
-            || self.numbers.iter().zip(band).filter(|(_, values)| values.iter().all(|v| v.is_finite()));
-        let there = points().map(|point| place(point, 0));
-        let back = points().rev().map(|point| place(point, 1));
-        let path: Vec<String> = there.chain(back).collect();
-        html! { @if !path.is_empty() { path.band.(class) d=(format!("M{}Z", path.join("L"))) {} } }
-    }
-
-    /// The chart in words.
-    fn description(&self, text: fn(f64) -> String) -> String {
-        let ends = |values: &[f64]| match values {
-            [first, .., last] => format!("from {} to {}", text(*first), text(*last)),
-            [only] => text(*only),
-            [] => "nothing".into(),
-        };
-        match (self.training.is_empty(), self.validation.is_empty()) {
-            (false, true) => format!("Training {}.", ends(&self.training)),
-            (true, false) => format!("Validation {}.", ends(&self.validation)),
-            _ => format!("Training {}, validation {}.", ends(&self.training), ends(&self.validation)),
+            @for (class, line) in self.lines() { (self.line(class, line)) }
         }
     }
 
     /// Those of the two lines that the chart has.
-    fn lines(&self) -> Vec<&'static str> {
-        let lines = [("training", &self.training), ("validation", &self.validation)];
-        lines.iter().filter(|(_, values)| !values.is_empty()).map(|(class, _)| *class).collect()
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &[Spread])> {
+        let lines = [("training", &self.training[..]), ("validation", &self.validation)];
+        lines.into_iter().filter(|(_, line)| !line.is_empty())
     }
 
-    fn x(&self, epoch: f64) -> f64 {
-        self.epochs.place(epoch, LEFT + 6.0, RIGHT - 6.0)
+    /// The chart in words.
+    fn description(&self) -> String {
+        let text = |spread: &Spread| (self.text)(spread.mean);
+        let ends = |(class, line): (&str, &[Spread])| match line {
+            [first, .., last] => format!("{class} from {} to {}", text(first), text(last)),
+            line => format!("{class} {}", line.iter().map(text).collect::<String>()),
+        };
+        let words = self.lines().map(ends).collect::<Vec<_>>().join(", ");
+        words.split_at_checked(1).map_or(String::new(), |(first, rest)| first.to_uppercase() + rest + ".")
+    }
+
+    fn x(&self, epoch: u64) -> f64 {
+        self.epochs.place(epoch as f64, AREA.left + 6.0, AREA.right - 6.0)
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.values.place(value, BOTTOM, TOP)
+        AREA.y(&self.values, value)
     }
 
     /// Legend, grid and axes.
     fn frame(&self) -> Markup {
-        let key = RIGHT - 172.0;
+        let key = AREA.right - 172.0;
         html! {
             text.name x="0" y="12" { (self.name) ", " (self.unit) }
-            @for (class, x) in self.lines().into_iter().zip([key, key + 84.0]) {
+            @for ((class, _), x) in self.lines().zip([key, key + 84.0]) {
                 line.(class) x1=(px(x)) x2=(px(x + 24.0)) y1="8" y2="8" {}
                 (mark(class, x + 12.0, 8.0, None))
                 text x=(px(x + 29.0)) y="12" { (class) }
             }
-            @for &tick in &self.values.ticks {
-                line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(self.y(tick))) y2=(px(self.y(tick))) {}
-                text.tick x=(px(LEFT - 7.0)) y=(px(self.y(tick) + 4.0)) text-anchor="end" {
-                    (self.values.text(tick))
-                }
-            }
-            line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(BOTTOM)) y2=(px(BOTTOM)) {}
-            @for &tick in &self.epochs.ticks {
-                line.edge x1=(px(self.x(tick))) x2=(px(self.x(tick))) y1=(px(BOTTOM)) y2=(px(BOTTOM + 4.0)) {}
-                text.tick x=(px(self.x(tick))) y=(px(BOTTOM + 18.0)) text-anchor="middle" {
-                    (self.epochs.text(tick))
-                }
-            }
-            text.name x=(px((LEFT + RIGHT) / 2.0)) y=(px(HEIGHT - 4.0)) text-anchor="middle" { "epoch" }
+            (AREA.values(&self.values))
+            (AREA.columns(self.epochs.ticks.iter().map(|&tick| (self.x(tick as u64), self.epochs.text(tick))), "epoch"))
         }
     }
 
     fn best_mark(&self) -> Markup {
         let Some(best) = self.best else { return html! {} };
-        let x = self.x(best as f64);
+        let x = self.x(best);
         // Room for its words on the side where there is some.
-        let anchor = match (x - LEFT) / (RIGHT - LEFT) {
+        let anchor = match (x - AREA.left) / (AREA.right - AREA.left) {
             share if share < 0.2 => "start",
             share if share > 0.8 => "end",
             _ => "middle",
         };
         html! {
-            line.best x1=(px(x)) x2=(px(x)) y1=(px(TOP - 6.0)) y2=(px(BOTTOM)) {}
-            text.tick x=(px(x)) y=(px(TOP - 11.0)) text-anchor=(anchor) { "best epoch " (best) }
+            line.best x1=(px(x)) x2=(px(x)) y1=(px(AREA.top - 6.0)) y2=(px(AREA.bottom)) {}
+            text.tick x=(px(x)) y=(px(AREA.top - 11.0)) text-anchor=(anchor) { "best epoch " (best) }
         }
     }
 
-    fn line(&self, class: &'static str, values: &[f64], text: fn(f64) -> String) -> Markup {
-        let points: Vec<(u64, f64)> =
-            self.numbers.iter().copied().zip(values.iter().copied()).filter(|(_, v)| v.is_finite()).collect();
-        let mut path = String::new();
-        for (index, &(epoch, value)) in points.iter().enumerate() {
-            let command = if index == 0 { 'M' } else { 'L' };
-            // Writing to a string cannot fail.
-            let _ = write!(path, "{command}{} {}", px(self.x(epoch as f64)), px(self.y(value)));
-        }
+    /// Of several seeds, the area from their lowest values to their highest.
+    fn band(&self, class: &str, line: &[Spread]) -> Markup {
+        let points = || {
+            self.numbers.iter().zip(line).filter(|(_, spread)| spread.deviation.is_some_and(f64::is_finite))
+        };
+        let place = |number: u64, value: f64| format!("{} {}", px(self.x(number)), px(self.y(value)));
+        let there = points().map(|(&number, spread)| place(number, spread.low));
+        let back = points().rev().map(|(&number, spread)| place(number, spread.high));
+        let path: Vec<String> = there.chain(back).collect();
+        html! { @if !path.is_empty() { path.band.(class) d=(format!("M{}Z", path.join("L"))) {} } }
+    }
+
+    fn line(&self, class: &'static str, line: &[Spread]) -> Markup {
+        let means = self.numbers.iter().zip(line).map(|(&epoch, spread)| (epoch, spread.mean));
+        let points: Vec<(u64, f64)> = means.filter(|(_, mean)| mean.is_finite()).collect();
+        let places = points.iter().map(|&(epoch, mean)| [self.x(epoch), self.y(mean)]);
         html! {
-            @if points.len() > 1 { path.(class) d=(path) {} }
+            @if points.len() > 1 { path.(class) d=(path(places)) {} }
             @if points.len() <= MOST_MARKS {
-                @for &(epoch, value) in &points {
-                    (mark(class, self.x(epoch as f64), self.y(value),
-                        Some(format!("{class}, epoch {epoch}: {}", text(value)))))
+                @for &(epoch, mean) in &points {
+                    (mark(class, self.x(epoch), self.y(mean),
+                        Some(format!("{class}, epoch {epoch}: {}", (self.text)(mean)))))
                 }
             }
         }
     }
+}
+
+/// A line through points.
+pub(super) fn path(points: impl Iterator<Item = [f64; 2]>) -> String {
+    let mut path = String::new();
+    for [x, y] in points {
+        let command = if path.is_empty() { 'M' } else { 'L' };
+        // Writing to a string cannot fail.
+        let _ = write!(path, "{command}{} {}", px(x), px(y));
+    }
+    path
 }
 
 /// A point: full and round for training, hollow and square for validation.
@@ -260,10 +266,4 @@ fn mark(class: &str, x: f64, y: f64, words: Option<String>) -> Markup {
             }
         }
     }
-}
-
-/// A length or position in a drawing, in its units.
-pub fn px(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
 }

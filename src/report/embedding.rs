@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::curves::px;
-use super::{Report, number};
+use super::axis::px;
+use super::{Report, number, tables};
 use crate::data::Dataset;
 use crate::eval::Projection;
 
@@ -45,10 +45,10 @@ pub fn section(report: &Report) -> Markup {
                 }
                 div {
                     h3 { "Classes told by the embedding" }
-                    table.list { tbody {
-                        tr { th scope="row" { "By the nearest centroid" } td { (share(report.summary.class_accuracy_centroid)) } }
-                        tr { th scope="row" { "By the five nearest neighbours" } td { (share(report.summary.class_accuracy_knn)) } }
-                    } }
+                    (tables::list(&[
+                        ("By the nearest centroid", share(report.summary.class_accuracy_centroid)),
+                        ("By the five nearest neighbours", share(report.summary.class_accuracy_knn)),
+                    ]))
                     p.caption {
                         "Share of the test images whose class is told by where they lie among the embeddings of the "
                         "training images. Another measure than the accuracy of pairs: the two do not compare."

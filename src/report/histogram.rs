@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::curves::px;
+use super::axis::{Area, px};
 use super::{Report, THRESHOLD, number, roc};
 use crate::eval::Roc;
 
@@ -136,7 +136,6 @@ fn drawing(same: &Bins, different: &Bins, chosen: f64) -> Markup {
         number::grouped(different.total() as u64),
     );
     let most = same.bins.iter().chain(&different.bins).map(|(_, _, count)| *count).max().unwrap_or(0);
-    let bottom = TOPS[1] + PANEL;
     let middle = x(THRESHOLD);
     let beside = x(chosen.clamp(0.0, 1.0));
     html! {
@@ -161,11 +160,7 @@ fn drawing(same: &Bins, different: &Bins, chosen: f64) -> Markup {
                     line.chosen x1=(px(beside)) x2=(px(beside)) y1=(px(top)) y2=(px(top + PANEL)) {}
                 }
             }
-            @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-                line.edge x1=(px(x(tick))) x2=(px(x(tick))) y1=(px(bottom)) y2=(px(bottom + 4.0)) {}
-                text.tick x=(px(x(tick))) y=(px(bottom + 18.0)) text-anchor="middle" { (tick) }
-            }
-            text.name x=(px((LEFT + RIGHT) / 2.0)) y=(px(HEIGHT - 4.0)) text-anchor="middle" { "similarity" }
+            (area(TOPS[1]).columns([0.0, 0.25, 0.5, 0.75, 1.0].into_iter().map(|tick| (x(tick), tick.to_string())), "similarity"))
         }
     }
 }
@@ -181,11 +176,7 @@ fn panel(name: &str, bins: &Bins, top: f64, most: usize, right: fn(bool) -> bool
     let ticks = (0..).map(|power| 10usize.pow(power)).take_while(|&tick| tick <= most.max(10));
     html! {
         text.panel x=(px(LEFT)) y=(px(top - 8.0)) { (number::grouped(bins.total() as u64)) " " (name) }
-        @for tick in ticks {
-            @let y = bottom - height(tick);
-            line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(y)) y2=(px(y)) {}
-            text.tick x=(px(LEFT - 7.0)) y=(px(y + 4.0)) text-anchor="end" { (number::grouped(tick as u64)) }
-        }
+        (area(top).rows(ticks.map(|tick| (bottom - height(tick), number::grouped(tick as u64)))))
         @for (index, &(low, high, count)) in bins.bins.iter().enumerate() {
             @if count > 0 {
                 rect.(if right(index >= bins.below) { "right" } else { "wrong-side" })
@@ -195,8 +186,12 @@ fn panel(name: &str, bins: &Bins, top: f64, most: usize, right: fn(bool) -> bool
                 }
             }
         }
-        line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(bottom)) y2=(px(bottom)) {}
     }
+}
+
+/// Of the panel at this height.
+fn area(top: f64) -> Area {
+    Area { left: LEFT, right: RIGHT, top, bottom: top + PANEL }
 }
 
 fn x(similarity: f64) -> f64 {

@@ -237,11 +237,16 @@ fn headline(report: &Report) -> Markup {
         summary.adapter.name.clone(),
         format!("{}, {}{software}", summary.adapter.backend, summary.adapter.driver),
     );
-    let tiles =
+    let told =
         [(report.test_name(), test), ("Best epoch", best), ("Seconds per epoch", time), ("Adapter", adapter)];
+    tiles(told)
+}
+
+/// Figures with their names and a detail each.
+fn tiles(told: [(&str, (String, String)); 4]) -> Markup {
     markup! {
         dl.headline {
-            @for (name, (value, detail)) in tiles {
+            @for (name, (value, detail)) in told {
                 div {
                     dt { (name) }
                     dd.value.long[value.chars().count() > LONG] { (value) }

@@ -1,19 +1,13 @@
 //! The ROC curve of the test pairs.
 
-use std::fmt::Write;
-
 use maud::{Markup, html};
 
-use super::curves::px;
+use super::axis::Area;
+use super::curves::{HEIGHT, WIDTH, path};
 use super::number;
 use crate::eval::Roc;
 
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 270.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 14.0;
-const TOP: f64 = 30.0;
-const BOTTOM: f64 = HEIGHT - 42.0;
+const AREA: Area = Area { left: 44.0, right: WIDTH - 14.0, top: 30.0, bottom: HEIGHT - 42.0 };
 
 /// Points of the curve that lie nearer than this to the last one drawn are left out.
 const NEAR: f64 = 0.4;
@@ -22,21 +16,18 @@ pub fn figure(roc: &Roc) -> Markup {
     let figures = roc.figures();
     // Rates below the smallest that so many pairs can have are drawn at the left edge.
     let decades = (roc.different as f64).log10().ceil().clamp(1.0, 6.0);
-    let x = |rate: f64| LEFT + (RIGHT - LEFT) * (1.0 + rate.log10().max(-decades) / decades);
-    let y = |rate: f64| BOTTOM + (TOP - BOTTOM) * rate;
-    let mut path = String::new();
-    let mut last = [f64::NEG_INFINITY; 2];
+    let x = |rate: f64| AREA.right + (AREA.right - AREA.left) * rate.log10().max(-decades) / decades;
+    let y = |rate: f64| AREA.bottom + (AREA.top - AREA.bottom) * rate;
+    let mut drawn: Vec<[f64; 2]> = Vec::new();
     for (at, point) in roc.points.iter().enumerate() {
         let place = [
             x(point.accepted_different as f64 / roc.different as f64),
             y(point.accepted_same as f64 / roc.same as f64),
         ];
-        let near = (place[0] - last[0]).abs() < NEAR && (place[1] - last[1]).abs() < NEAR;
+        let near =
+            drawn.last().is_some_and(|last| (0..2).all(|axis| (place[axis] - last[axis]).abs() < NEAR));
         if !near || at + 1 == roc.points.len() {
-            // Writing to a string cannot fail.
-            let _ =
-                write!(path, "{}{} {}", if path.is_empty() { 'M' } else { 'L' }, px(place[0]), px(place[1]));
-            last = place;
+            drawn.push(place);
         }
     }
     html! {
@@ -44,23 +35,10 @@ pub fn figure(roc: &Roc) -> Markup {
             h3 { "ROC curve" }
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label="ROC curve of the test pairs" {
                 text.name x="0" y="12" { "same pairs accepted, %" }
-                @for tick in 0..=5 {
-                    @let rate = f64::from(tick) / 5.0;
-                    line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(y(rate))) y2=(px(y(rate))) {}
-                    text.tick x=(px(LEFT - 7.0)) y=(px(y(rate) + 4.0)) text-anchor="end" { (tick * 20) }
-                }
-                line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(BOTTOM)) y2=(px(BOTTOM)) {}
-                @for decade in 0..=decades as i32 {
-                    @let at = x(10f64.powi(-decade));
-                    line.edge x1=(px(at)) x2=(px(at)) y1=(px(BOTTOM)) y2=(px(BOTTOM + 4.0)) {}
-                    text.tick x=(px(at)) y=(px(BOTTOM + 18.0)) text-anchor="middle" {
-                        (format!("{}", 10f64.powi(2 - decade)))
-                    }
-                }
-                text.name x=(px((LEFT + RIGHT) / 2.0)) y=(px(HEIGHT - 4.0)) text-anchor="middle" {
-                    "different pairs accepted, %"
-                }
-                path.training d=(path) {}
+                (AREA.rows((0..=5).map(|tick| (y(f64::from(tick) / 5.0), (20 * tick).to_string()))))
+                @let powers = (0..=decades as i32).map(|power| (x(10f64.powi(-power)), 10f64.powi(2 - power).to_string()));
+                (AREA.columns(powers, "different pairs accepted, %"))
+                path.training d=(path(drawn.into_iter())) {}
             }
             figcaption {
                 "Area under the curve " (format!("{:.5}", figures.roc_auc)) ", equal error rate "

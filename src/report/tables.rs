@@ -22,8 +22,8 @@ pub fn section(report: &Report) -> Markup {
         section {
             h2 { "Figures" }
             div.columns {
-                (table("Results", &results(report)))
-                (table("What ran where", &circumstances(report)))
+                div { h3 { "Results" } (list(&results(report))) }
+                div { h3 { "What ran where" } (list(&circumstances(report))) }
             }
             h3 { "Epochs" }
             @match report.epochs.len() {
@@ -44,7 +44,7 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-type Row = (&'static str, String);
+pub(super) type Row = (&'static str, String);
 
 fn results(report: &Report) -> Vec<Row> {
     let summary = report.summary;
@@ -115,16 +115,10 @@ fn circumstances(report: &Report) -> Vec<Row> {
     ]
 }
 
-fn table(title: &str, rows: &[Row]) -> Markup {
+/// Names and what they stand for.
+pub(super) fn list(rows: &[Row]) -> Markup {
     html! {
-        div {
-            h3 { (title) }
-            table.list {
-                tbody {
-                    @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } }
-                }
-            }
-        }
+        table.list { tbody { @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } } } }
     }
 }
 

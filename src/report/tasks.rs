@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{number, page, picture};
+use super::{number, page, picture, tables, tiles};
 use crate::data::Dataset;
 use crate::eval::oneshot::{Answer, Solved, Task, Tasks};
 
@@ -32,40 +32,21 @@ pub struct OneShotPage<'a> {
 #[must_use]
 pub fn oneshot_html(told: &OneShotPage) -> String {
     let figures = &told.solved.figures;
+    let error = format!("mean, give or take {:.2} (standard error)", figures.standard_error);
+    let right = format!("{} of them right", number::percent(figures.accuracy_of_tasks));
     let header = html! {
         p.lede { (told.lede) }
         @for note in &told.notes { p.note { (note) } }
-        dl.headline {
-            div {
-                dt { "One-shot accuracy" }
-                dd.value { (number::percent(figures.accuracy)) }
-                dd.detail { "mean, give or take " (format!("{:.2}", figures.standard_error)) " (standard error)" }
-            }
-            div {
-                dt { "Tasks" }
-                dd.value { (number::grouped(figures.tasks as u64)) }
-                dd.detail { (number::percent(figures.accuracy_of_tasks)) " of them right" }
-            }
-            div {
-                dt { "Without an answer" }
-                dd.value { (number::percent(figures.ties)) }
-                dd.detail { "several at the least distance: wrong" }
-            }
-            div {
-                dt { "Guessing" }
-                dd.value { (number::percent(chance(told.tasks))) }
-                dd.detail { "would be right so often" }
-            }
-        }
+        (tiles([
+            ("One-shot accuracy", (number::percent(figures.accuracy), error)),
+            ("Tasks", (number::grouped(figures.tasks as u64), right)),
+            ("Without an answer", (number::percent(figures.ties), "several at the least distance: wrong".into())),
+            ("Guessing", (number::percent(chance(told.tasks)), "would be right so often".into())),
+        ]))
     };
     let main = html! {
         (section(told.dataset, told.tasks, told.solved))
-        section {
-            h2 { "What ran where" }
-            table.list { tbody {
-                @for (name, value) in &told.facts { tr { th scope="row" { (name) } td { (value) } } }
-            } }
-        }
+        section { h2 { "What ran where" } (tables::list(&told.facts)) }
     };
     page(&told.title, "", header, main)
 }

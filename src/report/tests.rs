@@ -1,205 +1,24 @@
 //! The page's content, for runs of every kind.
 
+pub(super) mod run;
+
 use super::*;
 use crate::data::Shape;
 use crate::eval::Roc;
 use crate::eval::oneshot::{Answer, OneShot, Task};
-use crate::eval::roc::TarAtFar;
-use crate::session::AdapterInfo;
-use crate::train::Measure;
-
-/// A run, made up.
-struct Run {
-    summary: Summary,
-    epochs: Vec<EpochMetrics>,
-    dataset: Dataset,
-    training: Vec<Pair>,
-    test: Vec<Pair>,
-    scores: Vec<Score>,
-    tasks: Option<(Tasks, Solved)>,
-    augment: Option<Augmentation>,
-    images: Vec<u32>,
-    projection: Projection,
-}
-
-impl Run {
-    /// `epochs` epochs, the second of which was the best, and 40 test pairs, of which four are told
-    /// apart wrongly: the same pairs 0 (0.02) and 30 (0.4), the different pairs 3 (0.7) and 35 (0.97).
-    fn new(epochs: u64) -> Self {
-        let metrics = |epoch| EpochMetrics {
-            epoch,
-            step: 10 * epoch,
-            train_loss: 0.1 / epoch as f64,
-            train_accuracy: 100.0 - 5.0 / epoch as f64,
-            val_loss: 0.2 / epoch as f64,
-            val_accuracy: 99.0 - 5.0 / epoch as f64,
-            train_seconds: 7.5,
-            val_seconds: 0.1,
-            pairs_per_second: 12_000.0,
-            measure: Measure::Pairs,
-        };
-        let pair = |index: u32| {
-            let same = index.is_multiple_of(2);
-            Pair { a: index % 8, b: (index + if same { 2 } else { 1 }) % 8, same }
-        };
-        let similarity = |index: u32| match index {
-            0 => 0.02,
-            30 => 0.4,
-            3 => 0.7,
-            35 => 0.97,
-            _ => (pair(index).same as u32) as f32 * 0.9 + 0.05,
-        };
-        Self {
-            summary: Summary {
-                model: "sn-lenet5".into(),
-                dataset: "shapes".into(),
-                dataset_title: "Shapes".into(),
-                dataset_notes: Vec::new(),
-                trainable: 60_860,
-                state: 2,
-                parameters: 60_862,
-                seed: 7,
-                adapter: AdapterInfo {
-                    name: "CPU, 2 threads".into(),
-                    backend: "cpu".into(),
-                    driver: "avx2".into(),
-                    software: false,
-                },
-                plan: "unfused".into(),
-                launches_per_step: 41,
-                train_launches: 410 * epochs,
-                batch_size: 64,
-                epochs,
-                steps: 10 * epochs,
-                best_epoch: epochs.min(2),
-                train_accuracy: Some(97.5),
-                val_accuracy: Some(96.5),
-                test_accuracy: Some(90.0),
-                train_class_accuracy: None,
-                val_class_accuracy: None,
-                test_class_accuracy: None,
-                val_oneshot_accuracy: None,
-                test_oneshot_accuracy: None,
-                test_oneshot_standard_error: None,
-                test_oneshot_ties: None,
-                measure: Measure::Pairs,
-                test_accuracy_at_threshold: Some(90.0),
-                roc_auc: Some(0.93),
-                eer: Some(7.5),
-                tar_at_far: Some(TarAtFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
-                class_accuracy_centroid: Some(88.0),
-                class_accuracy_knn: Some(89.0),
-                threshold: 0.5,
-                seconds_per_epoch: 7.5,
-                seconds_per_step: 0.75,
-                gflops: 12.5,
-                test_seconds: 0.03,
-                interrupted: false,
-                stopped_early: false,
-            },
-            epochs: (1..=epochs).map(metrics).collect(),
-            dataset: Dataset {
-                name: "shapes".into(),
-                title: "Shapes".into(),
-                shape: Shape { channels: 1, height: 2, width: 3 },
-                images: (0..48).collect(),
-                labels: vec![0, 1, 0, 1, 0, 1, 0, 1],
-                classes: vec!["set/disc".into(), "set/ring".into()],
-                alphabets: Vec::new(),
-                alphabet_of: Vec::new(),
-                train_images: 4,
-                warnings: Vec::new(),
-            },
-            training: (0..50).map(pair).collect(),
-            test: (0..40).map(pair).collect(),
-            scores: (0..40).map(|i| Score { distance: 1.0, similarity: similarity(i) }).collect(),
-            tasks: None,
-            augment: None,
-            images: (0..8).collect(),
-            projection: Projection {
-                points: vec![[0.0, 1.0], [2.0, -1.0], [4.0, 0.5], [-3.0, 0.0]],
-                labels: vec![0, 1, 0, 1],
-                shares: [0.75, 0.125],
-            },
-        }
-    }
-
-    fn interrupted(mut self) -> Self {
-        self.summary.interrupted = true;
-        self.summary.test_accuracy = None;
-        self.scores.clear();
-        self
-    }
-
-    /// Nothing but a data set and the adapter.
-    fn empty() -> Self {
-        let mut run = Run::new(0).interrupted();
-        (run.summary.train_accuracy, run.summary.val_accuracy) = (None, None);
-        run.training.clear();
-        run.test.clear();
-        run
-    }
-
-    fn page(&self) -> String {
-        html(&Report {
-            summary: &self.summary,
-            epochs: &self.epochs,
-            dataset: &self.dataset,
-            training_pairs: &self.training,
-            test_pairs: &self.test,
-            test_scores: &self.scores,
-            tasks: self.tasks.as_ref().map(|(tasks, solved)| (tasks, solved)),
-            augment: self.augment,
-            images: &self.images,
-            projection: (!self.scores.is_empty()).then_some(&self.projection),
-            command: "gpu-siamese train --seed 7".into(),
-        })
-    }
-}
-
-/// What stands between a heading and the next one of its rank or a higher one.
-fn below<'a>(page: &'a str, heading: &str) -> &'a str {
-    let start = page.find(heading).unwrap_or_else(|| panic!("no {heading}"));
-    let rest = &page[start + heading.len()..];
-    let ends: &[&str] = if heading.starts_with("<h3>") { &["<h3>", "<h2>"] } else { &["<h2>"] };
-    let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
-    &rest[..end]
-}
-
-fn count(page: &str, text: &str) -> usize {
-    page.matches(text).count()
-}
-
-/// Every element that is opened is closed, in order.
-fn assert_balanced(page: &str) {
-    let mut open: Vec<&str> = Vec::new();
-    // Attributes and texts are escaped, so that each of these opens or ends a tag.
-    for tag in page.split('<').skip(1) {
-        let (tag, _) = tag.split_once('>').expect("a tag ends");
-        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).expect("a tag has a name");
-        if tag.starts_with('/') {
-            assert_eq!(open.pop(), Some(name), "in {open:?}");
-        } else if !["!DOCTYPE", "meta", "img"].contains(&name) {
-            open.push(name);
-        }
-    }
-    assert!(open.is_empty(), "{open:?}");
-}
+use run::{Run, assert_balanced, assert_has, below, count};
 
 /// A classifier's accuracy is no accuracy of pairs, and nowhere called one.
 #[test]
 fn the_page_of_a_classifier_counts_images() {
-    let mut run = Run::new(3);
+    let mut run = Run::new(3).measured(Measure::Classes);
+    run.training.clear();
     let summary = &mut run.summary;
-    summary.measure = Measure::Classes;
     (summary.train_class_accuracy, summary.train_accuracy) = (summary.train_accuracy, None);
-    (summary.val_class_accuracy, summary.val_accuracy) = (summary.val_accuracy, None);
-    (summary.test_class_accuracy, summary.test_accuracy) = (Some(98.76), None);
-    (run.training, run.test, run.scores) = (vec![], vec![], vec![]);
-    run.epochs.iter_mut().for_each(|metrics| metrics.measure = Measure::Classes);
+    (summary.val_class_accuracy, summary.test_class_accuracy) = (Some(96.5), Some(98.76));
     let page = run.page();
     assert_balanced(&page);
-    assert!(page.contains("98.76\u{a0}%") && page.contains("Test class accuracy"));
+    assert_has(&page, &["98.76\u{a0}%", "Test class accuracy", "% of images"]);
     let lower = page[page.find("<body>").unwrap()..].to_lowercase();
     assert!(!lower.contains("pair") && !lower.contains("siamese network"), "{lower}");
 }
@@ -229,38 +48,35 @@ fn solved() -> (Tasks, Solved) {
 
 #[test]
 fn a_run_that_is_measured_by_tasks_shows_them() {
-    let mut run = Run::new(3);
+    let mut run = Run::new(3).measured(Measure::Tasks);
     let summary = &mut run.summary;
-    summary.measure = Measure::Tasks;
-    (summary.val_oneshot_accuracy, summary.val_accuracy) = (Some(48.0), None);
-    (summary.test_oneshot_accuracy, summary.test_accuracy) = (Some(50.0), None);
-    summary.test_oneshot_standard_error = Some(12.34);
-    (run.test, run.scores, run.tasks) = (vec![], vec![], Some(solved()));
-    run.epochs.iter_mut().for_each(|metrics| metrics.measure = Measure::Tasks);
+    (summary.val_oneshot_accuracy, summary.test_oneshot_accuracy) = (Some(48.0), Some(50.0));
+    (summary.test_oneshot_standard_error, run.tasks) = (Some(12.34), Some(solved()));
     let page = run.page();
     assert_balanced(&page);
     let headline = &page[..page.find("<h2>").unwrap()];
-    assert!(headline.contains("Test one-shot accuracy") && headline.contains("50.00\u{a0}%"), "{headline}");
-    assert!(headline.contains("of 20\u{a0}tasks right, ± 12.34"), "{headline}");
+    assert_has(headline, &["Test one-shot accuracy", "50.00\u{a0}%", "of 20\u{a0}tasks right, ± 12.34"]);
     assert!(page.contains("Training pairs") && !page.contains("Test pair"), "pairs train, tasks test");
     let learning = below(&page, "<h2>Learning</h2>");
-    for chart in ["One-shot accuracy", "Training accuracy", "Loss of tasks", "Training loss"] {
-        assert!(learning.contains(&format!("<h3>{chart} by epoch</h3>")), "{chart}");
+    for (chart, caption) in [
+        ("One-shot accuracy", "Validation from 94.00"),
+        ("Training accuracy", "Training from 95.00"),
+        ("Loss of tasks", "Validation from 0.2000"),
+        ("Training loss", "Training from 0.1000"),
+    ] {
+        let chart = below(learning, &format!("<h3>{chart} by epoch</h3>"));
+        assert_has(chart, &[&format!("<figcaption>{caption}")]);
     }
-    assert_eq!(
-        (count(learning, "<figcaption>Training "), count(learning, "<figcaption>Validation ")),
-        (2, 2)
-    );
     assert!(!learning.contains(", validation"), "pairs and tasks share a chart");
     let tasks = below(&page, "<h2>One-shot tasks</h2>");
     // Six of each alphabet: all right; a tied one and five wrong.
     assert_eq!((count(tasks, "<li>"), count(tasks, "<img")), (12, 12 * 4));
     assert_eq!((count(tasks, "✓ right"), count(tasks, "✗ no answer"), count(tasks, "✗ wrong")), (6, 1, 5));
     assert_eq!((count(tasks, "option right\""), count(tasks, "option chosen\"")), (12, 5));
-    assert!(tasks.contains("33.33\u{a0}% of the tasks"), "{tasks}");
-    let alphabets = below(&page, "<h2>By alphabet</h2>");
-    assert!(alphabets.contains("Runes &amp; &lt;more&gt;</th><td>10</td><td>0.0</td>"), "{alphabets}");
-    assert!(alphabets.contains("Greek</th><td>10</td><td>100.0</td>"), "{alphabets}");
+    assert_has(tasks, &["33.33\u{a0}% of the tasks"]);
+    let rows =
+        ["Runes &amp; &lt;more&gt;</th><td>10</td><td>0.0</td>", "Greek</th><td>10</td><td>100.0</td>"];
+    assert_has(below(&page, "<h2>By alphabet</h2>"), &rows);
 }
 
 #[test]
@@ -277,11 +93,8 @@ fn tasks_have_a_page_of_their_own() {
     });
     assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<script"));
     assert_balanced(&page);
-    for text in
-        ["One-shot &lt;tasks&gt;", "50.00\u{a0}%", "Beware", "a &amp; b", "5.00\u{a0}%", "33.33\u{a0}%"]
-    {
-        assert!(page.contains(text), "{text}");
-    }
+    let figures = ["50.00\u{a0}%", "5.00\u{a0}%", "33.33\u{a0}%"];
+    assert_has(&page, &[&["One-shot &lt;tasks&gt;", "Beware", "a &amp; b"], &figures[..]].concat());
     assert_eq!(count(&page, "src="), count(&page, "src=\"data:image/png;base64,"));
 }
 
@@ -307,17 +120,8 @@ fn every_kind_of_run_gives_a_whole_page() {
     sizeless.dataset.shape = Shape { channels: 1, height: 0, width: 0 };
     let mut unnamed = Run::new(3);
     unnamed.dataset.classes.clear();
-    let runs = [
-        Run::new(3),
-        Run::new(1),
-        Run::new(100),
-        Run::new(2).interrupted(),
-        Run::empty(),
-        colour,
-        sizeless,
-        unnamed,
-    ];
-    for run in runs {
+    let usual = [Run::new(3), Run::new(1), Run::new(100), Run::new(2).interrupted(), Run::empty()];
+    for run in usual.into_iter().chain([colour, sizeless, unnamed]) {
         let page = run.page();
         assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
         assert_balanced(&page);
@@ -349,38 +153,24 @@ fn what_comes_from_outside_is_escaped() {
         AdapterInfo { name: evil.into(), backend: evil.into(), driver: evil.into(), software: true };
     run.dataset.classes = vec![evil.into(), evil.into()];
     run.dataset.warnings = vec![evil.into()];
-    let page = html(&Report {
-        summary: &run.summary,
-        epochs: &run.epochs,
-        dataset: &run.dataset,
-        training_pairs: &run.training,
-        test_pairs: &run.test,
-        test_scores: &run.scores,
-        tasks: None,
-        augment: None,
-        images: &[],
-        projection: Some(&run.projection),
-        command: evil.into(),
-    });
+    run.command = evil.into();
+    let page = run.page();
     assert_balanced(&page);
     assert!(!page.contains("<script"), "an element came in");
     assert_eq!(count(&page, "alt=\""), count(&plain, "alt=\""));
     let escaped = "&quot;&gt;&lt;script&gt;alert('&amp;')&lt;/script&gt;";
-    assert!(below(&page, "<h2>The same run again</h2>").contains(escaped));
+    assert_has(below(&page, "<h2>The same run again</h2>"), &[escaped]);
 }
 
 #[test]
 fn the_headline_has_the_figures() {
     let page = Run::new(3).page();
-    let headline = &page[..page.find("<h2>").unwrap()];
-    for figure in
-        ["sn-lenet5 on Shapes", "90.00\u{a0}%", "2 of 3", "7.5\u{a0}s", "CPU, 2 threads", "cpu, avx2"]
-    {
-        assert!(headline.contains(figure), "{figure}");
-    }
-    assert!(below(&page, "<h3>What ran where</h3>").contains("<th scope=\"row\">Seed</th><td>7</td>"));
+    let figures =
+        ["sn-lenet5 on Shapes", "90.00\u{a0}%", "2 of 3", "7.5\u{a0}s", "CPU, 2 threads", "cpu, avx2"];
+    assert_has(&page[..page.find("<h2>").unwrap()], &figures);
+    assert_has(below(&page, "<h3>What ran where</h3>"), &["<th scope=\"row\">Seed</th><td>7</td>"]);
     let command = below(&page, "<h2>The same run again</h2>");
-    assert!(command.contains("gpu-siamese train <span>--seed 7</span>"), "{command}");
+    assert_has(command, &["gpu-siamese train <span>--seed 7</span>"]);
 }
 
 #[test]
@@ -502,18 +292,15 @@ fn long_tables_are_folded() {
 #[test]
 fn what_is_missing_is_said() {
     let page = Run::new(2).interrupted().page();
-    assert!(page.contains("The run was interrupted after 20\u{a0}steps"));
-    assert!(
-        below(&page, "<h2>Test pairs</h2>").contains("Not measured: the run was interrupted before its test")
-    );
+    assert_has(&page, &["The run was interrupted after 20\u{a0}steps"]);
+    let untested = "Not measured: the run was interrupted before its test";
+    assert_has(below(&page, "<h2>Test pairs</h2>"), &[untested]);
     assert!(!page.contains("Most confident mistakes") && !page.contains("Histogram by class"));
     assert_eq!(count(&page, "<img"), 48, "the training pairs");
 
     let page = Run::empty().page();
     assert!(!page.contains("-0.00"));
-    for words in ["no curves", "No training pairs", "No epoch was completed.", "Not measured"] {
-        assert!(page.contains(words), "{words}");
-    }
+    assert_has(&page, &["no curves", "No training pairs", "No epoch was completed.", "Not measured"]);
     assert_eq!(count(&page, "<img") + count(&page, "<svg"), 0);
 }
 
@@ -534,9 +321,8 @@ fn the_embedding_is_drawn_by_class() {
     let drawing = &section[..section.find("</svg>").unwrap()];
     // A path of two dots for each class, and its name over them.
     assert_eq!((count(drawing, "<path"), count(drawing, "h0")), (2, 4));
-    assert!(drawing.contains(">disc<") && drawing.contains(">ring<"));
-    assert!(section.contains("PCA") && section.contains("75.00\u{a0}%") && section.contains("12.50\u{a0}%"));
-    assert!(section.contains("88.00\u{a0}%") && section.contains("89.00\u{a0}%"));
+    assert_has(drawing, &[">disc<", ">ring<"]);
+    assert_has(section, &["PCA", "75.00\u{a0}%", "12.50\u{a0}%", "88.00\u{a0}%", "89.00\u{a0}%"]);
     assert!(!Run::new(2).interrupted().page().contains("Embedding of the test images"));
 }
 

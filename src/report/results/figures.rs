@@ -4,10 +4,10 @@ use maud::{Markup, PreEscaped, html};
 
 use super::{Metric, Spread};
 use crate::data::{Dataset, Pair};
-use crate::report::axis::Axis;
-use crate::report::curves::{self, Chart, px};
+use crate::report::axis::{Area, Axis, px};
+use crate::report::curves;
 use crate::report::{STYLE as PAGE_STYLE, picture};
-use crate::train::{EpochMetrics, Measure};
+use crate::train::EpochMetrics;
 
 /// What drawings need beside the page's styles.
 pub const STYLE: &str = include_str!("figures.css");
@@ -70,9 +70,12 @@ pub fn curves(runs: &[Curves]) -> Picture {
         @for (number, run) in runs.iter().enumerate() {
             @let top = number as f64 * row;
             text.head x="0" y=(px(top + 14.0)) { (run.label) @if run.seeds.len() > 1 { ", mean of " (run.seeds.len()) " seeds" } }
-            @for (column, chart) in charts(run).iter().enumerate() {
+            @let seeds = run.seeds.iter().map(Vec::as_slice).collect::<Vec<_>>();
+            @let [losses, accuracies] = curves::charts(&seeds, None);
+            // Of tasks, the loss that was trained and the accuracy that was validated.
+            @for (column, chart) in losses.last().into_iter().chain(accuracies.first()).enumerate() {
                 g transform=(format!("translate({} {})", px(column as f64 * (curves::WIDTH + GAP)), px(top + GAP))) {
-                    (chart.drawing(if column == 0 { loss_text } else { percent_text }))
+                    (chart.drawing())
                 }
             }
         }
@@ -82,76 +85,6 @@ pub fn curves(runs: &[Curves]) -> Picture {
         height: row * runs.len() as f64 - GAP,
         label: "Loss and accuracy by epoch, training and validation".into(),
         content,
-    }
-}
-
-fn loss_text(value: f64) -> String {
-    format!("{value:.4}")
-}
-
-fn percent_text(value: f64) -> String {
-    format!("{value:.2} %")
-}
-
-fn charts(run: &Curves) -> [Chart; 2] {
-    let last =
-        run.seeds.iter().filter_map(|epochs| epochs.last()).map(|epoch| epoch.epoch).max().unwrap_or(1);
-    // Epochs that some seed has not are left out: a mean of fewer would jump.
-    let epochs: Vec<u64> = (1..=last)
-        .filter(|n| run.seeds.iter().all(|seed| seed.iter().any(|epoch| epoch.epoch == *n)))
-        .collect();
-    let spreads = |value: fn(&EpochMetrics) -> f64| -> Vec<Spread> {
-        let of_epoch = |number: &u64| {
-            let values = run.seeds.iter().flatten().filter(|epoch| epoch.epoch == *number).map(value);
-            Spread::of(&values.collect::<Vec<f64>>())
-        };
-        epochs.iter().filter_map(of_epoch).collect()
-    };
-    let chart = |name, unit, from_zero: bool, training: Vec<Spread>, validation: Vec<Spread>| {
-        let all = training.iter().chain(&validation);
-        let (low, high) = curves::range(all.flat_map(|spread| [spread.low, spread.high]));
-        let values = match from_zero {
-            true => Axis::around(0.0, if high > 0.0 { high } else { 1.0 }),
-            false => Axis::around(low.min(high - 1.0).max(0.0), high),
-        };
-        let means = |spreads: &[Spread]| spreads.iter().map(|spread| spread.mean).collect::<Vec<f64>>();
-        let bands = match run.seeds.len() {
-            0 | 1 => Vec::new(),
-            _ => [("training", &training), ("validation", &validation)]
-                .map(|(class, spreads)| {
-                    (class, spreads.iter().map(|spread| [spread.low, spread.high]).collect())
-                })
-                .into(),
-        };
-        Chart {
-            name,
-            unit,
-            numbers: epochs.clone(),
-            epochs: Axis::epochs(1, last),
-            training: means(&training),
-            validation: means(&validation),
-            bands,
-            values,
-            best: None,
-        }
-    };
-    let measure = run.seeds.iter().flatten().next().map(|epoch| epoch.measure);
-    let (train_loss, train) = (spreads(|e| e.train_loss), spreads(|e| e.train_accuracy));
-    let (val_loss, val) = (spreads(|e| e.val_loss), spreads(|e| e.val_accuracy));
-    match measure {
-        // Training counts pairs, validation tasks: different measures, which never share axes.
-        Some(Measure::Tasks) => [
-            chart("Training loss", "mean over pairs", true, train_loss, Vec::new()),
-            chart("One-shot accuracy", "% of tasks", false, Vec::new(), val),
-        ],
-        Some(Measure::Classes) => [
-            chart("Loss", "mean over images", true, train_loss, val_loss),
-            chart("Accuracy", "% of images", false, train, val),
-        ],
-        Some(Measure::Pairs) | None => [
-            chart("Loss", "mean over pairs", true, train_loss, val_loss),
-            chart("Accuracy", "% of pairs", false, train, val),
-        ],
     }
 }
 
@@ -167,31 +100,25 @@ pub struct Group {
 pub fn sensitivity(metric: Metric, groups: &[Group]) -> Picture {
     const WIDTH: f64 = 560.0;
     const HEIGHT: f64 = 320.0;
-    const LEFT: f64 = 60.0;
-    const RIGHT: f64 = WIDTH - 12.0;
-    const TOP: f64 = 44.0;
-    const BOTTOM: f64 = HEIGHT - 36.0;
+    const AREA: Area = Area { left: 60.0, right: WIDTH - 12.0, top: 44.0, bottom: HEIGHT - 36.0 };
     let all = groups.iter().flat_map(|group| group.ours.iter().copied().chain(group.paper));
     let (low, high) = curves::range(all);
     let axis = Axis::around(low.min(high - 0.1), high);
-    let y = |value: f64| axis.place(value, BOTTOM, TOP);
-    let step = (RIGHT - LEFT) / groups.len().max(1) as f64;
+    let y = |value: f64| AREA.y(&axis, value);
+    let step = (AREA.right - AREA.left) / groups.len().max(1) as f64;
+    let key = AREA.right - 250.0;
     let content = html! {
         text.name x="0" y="12" { (metric.heading()) }
-        circle.seed cx=(px(RIGHT - 250.0)) cy="8" r="4" {}
-        text x=(px(RIGHT - 241.0)) y="12" { "a seed" }
-        line.mean x1=(px(RIGHT - 190.0)) x2=(px(RIGHT - 166.0)) y1="8" y2="8" {}
-        text x=(px(RIGHT - 161.0)) y="12" { "their mean" }
-        rect.theirs x=(px(RIGHT - 84.0)) y="3" width="10" height="10" {}
-        text x=(px(RIGHT - 68.0)) y="12" { "the paper" }
-        @for &tick in &axis.ticks {
-            line.grid x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(y(tick))) y2=(px(y(tick))) {}
-            text.tick x=(px(LEFT - 7.0)) y=(px(y(tick) + 4.0)) text-anchor="end" { (axis.text(tick)) }
-        }
-        line.edge x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(BOTTOM)) y2=(px(BOTTOM)) {}
+        circle.seed cx=(px(key)) cy="8" r="4" {}
+        text x=(px(key + 9.0)) y="12" { "a seed" }
+        line.mean x1=(px(key + 60.0)) x2=(px(key + 84.0)) y1="8" y2="8" {}
+        text x=(px(key + 89.0)) y="12" { "their mean" }
+        rect.theirs x=(px(key + 166.0)) y="3" width="10" height="10" {}
+        text x=(px(key + 182.0)) y="12" { "the paper" }
+        (AREA.values(&axis))
         @for (number, group) in groups.iter().enumerate() {
-            @let x = LEFT + step * (number as f64 + 0.5);
-            text x=(px(x)) y=(px(BOTTOM + 22.0)) text-anchor="middle" { (group.label) }
+            @let x = AREA.left + step * (number as f64 + 0.5);
+            text x=(px(x)) y=(px(AREA.bottom + 22.0)) text-anchor="middle" { (group.label) }
             @if let Some(spread) = Spread::of(&group.ours) {
                 line.span x1=(px(x)) x2=(px(x)) y1=(px(y(spread.low))) y2=(px(y(spread.high))) {}
                 line.mean x1=(px(x - 16.0)) x2=(px(x + 16.0)) y1=(px(y(spread.mean))) y2=(px(y(spread.mean))) {}
