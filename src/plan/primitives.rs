@@ -138,10 +138,9 @@ impl Lowering<'_, '_> {
                 }
                 Op::Pairwise { .. } => {
                     let d = self.whole(node.output());
-                    let Pairwise { rows, columns, .. } = self.pairwise(node);
-                    let (rows, columns) = if slot == 1 { (columns, rows) } else { (rows, columns) };
-                    let op =
-                        Pairwise { rows, columns, accumulate, transposed: slot == 1, ..self.pairwise(node) };
+                    let of_x = self.pairwise(node);
+                    let op = if slot == 0 { of_x } else { of_x.turned() };
+                    let op = Pairwise { accumulate, ..op };
                     launches.push(op.backward(inputs[slot], inputs[1 - slot], d, dy, dx));
                 }
                 Op::Normalize => {

@@ -4,8 +4,8 @@ use crate::data::{Augmentation, Dataset, Pair, Shape};
 use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::roc::TarAtFar;
 use crate::eval::{Projection, Score};
-use crate::session::AdapterInfo;
 use crate::report::{Report, html};
+use crate::session::AdapterInfo;
 use crate::train::{EpochMetrics, Measure, Summary};
 
 /// A run, made up.
