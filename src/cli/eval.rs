@@ -17,7 +17,7 @@ use crate::eval::roc::TarAtFar;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::executor::Executor;
 use crate::train::Watch;
-use crate::train::folder::write_aside;
+use crate::train::output;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return classify(arguments, &trained);
     }
     if let Some(path) = &arguments.scores {
-        writable("scores", path)?;
+        output::check(path).map_err(|error| Failure::unwritable(path, "--scores", &error))?;
     }
     let mut album = Album::new(trained.description.input);
     let task = match &arguments.pairs {
@@ -285,22 +285,8 @@ fn write_scores(path: &Path, task: &Task, scores: &[Score]) -> Result<(), Failur
             row([a, b, same, &score.distance.to_string(), &score.similarity.to_string()])
         })
     });
-    let unwritable =
-        |error: String| Failure::Output(format!("{}: {error}; choose another --scores", path.display()));
-    written.map_err(|error| unwritable(error.to_string()))?;
-    let text = writer.into_inner().map_err(|error| unwritable(error.to_string()))?;
-    write_aside(path, &text).map_err(|error| unwritable(error.to_string()))
-}
-
-/// Asked before the work, not after it.
-pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() && !path.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::Output(format!(
-        "--{flag} {}: there is no folder {} to write a file in; choose another path",
-        path.display(),
-        folder.display()
-    )))
+    let encoded = |error: String| Failure::Output(format!("{}: {error}", path.display()));
+    written.map_err(|error| encoded(error.to_string()))?;
+    let text = writer.into_inner().map_err(|error| encoded(error.to_string()))?;
+    output::write(path, &text).map_err(|error| Failure::unwritable(path, "--scores", &error))
 }

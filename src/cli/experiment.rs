@@ -20,7 +20,7 @@ use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
 use crate::plan::Capacity;
 use crate::report::results::{self, Cell, Drawing, Results, figures};
-use crate::train::folder::write_aside;
+use crate::train::output;
 use crate::train::{EpochMetrics, RunError, RunFolder};
 
 /// Pairs that a figure shows.
@@ -187,8 +187,7 @@ fn folder(arguments: &Arguments) -> PathBuf {
 
 /// Makes the folder, for this experiment alone: its file is kept in it.
 fn own_folder(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
-    let unwritable =
-        |error| Failure::Output(format!("{}: {error}; choose another --run-dir", folder.display()));
+    let unwritable = |error| Failure::unwritable(folder, "--run-dir", &error);
     std::fs::create_dir_all(folder).map_err(unwritable)?;
     let text = std::fs::read(file)
         .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", file.display())))?;
@@ -200,7 +199,7 @@ fn own_folder(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
             folder.display()
         ))),
         Ok(_) => Ok(folder.to_path_buf()),
-        Err(_) => write_aside(&kept, &text).map(|()| folder.to_path_buf()).map_err(unwritable),
+        Err(_) => output::write(&kept, &text).map(|()| folder.to_path_buf()).map_err(unwritable),
     }
 }
 
@@ -448,8 +447,8 @@ fn scored(run: &Run, folder: &Path) -> Result<figures::Picture, Failure> {
 fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
     let put = |name: String, text: &str| {
         let path = folder.join(name);
-        write_aside(&path, text.as_bytes())
-            .map_err(|error| Failure::Output(format!("{}: {error}; free some space", path.display())))
+        output::write(&path, text.as_bytes())
+            .map_err(|error| Failure::unwritable(&path, "--run-dir", &error))
     };
     for drawing in &results.drawings {
         put(format!("{}.svg", drawing.file), &drawing.picture.file())?;

@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::folder::write_aside;
+use super::output::{self, remedy};
 use super::position::Position;
 use crate::model;
 use crate::plan::{Plan, optimizer};
@@ -18,7 +18,7 @@ use crate::plan::{Plan, optimizer};
 pub enum CheckpointError {
     #[error("{}: cannot be read: {source}; check the path", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{}: cannot be written: {source}; free some space or choose another --run-dir", path.display())]
+    #[error("{}: cannot be written: {source}; {}", path.display(), remedy(source, "--run-dir"))]
     Write { path: PathBuf, source: std::io::Error },
     #[error("{}: holds more than {limit} bytes, the most that is read; name a weights file", path.display())]
     TooBig { path: PathBuf, limit: u64 },
@@ -95,7 +95,7 @@ pub fn save(
     let entries = HashMap::from([(METADATA_KEY.to_string(), json)]);
     let file =
         safetensors::serialize(views, Some(entries)).map_err(|error| failed(std::io::Error::other(error)))?;
-    write_aside(path, &file).map_err(failed)
+    output::write(path, &file).map_err(failed)
 }
 
 /// Reads a file's f32 tensors.

@@ -6,6 +6,7 @@ pub mod epoch;
 pub mod examples;
 pub mod folder;
 pub mod outcome;
+pub mod output;
 pub mod position;
 pub mod rate;
 pub mod run;
