@@ -63,6 +63,7 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
     config.check()?;
     let target = Target::open(&config.adapter)?;
     let (dataset, split) = config.load()?;
+    let config = &config.clone().settled(&dataset, &split);
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::config::{Config, Loss, PlanChoice};
+use super::config::{Config, Loss, PlanChoice, check_threads};
 use super::open::Target;
 use super::{Failure, say};
 use crate::data::{Album, Shape};
@@ -110,6 +110,7 @@ impl Trained {
     /// # Errors
     /// Files that cannot be used, or weights that say nothing of themselves and no `--model`.
     pub fn read(arguments: &Arguments) -> Result<Self, Failure> {
+        check_threads(arguments.threads)?;
         let (path, settings) = match (&arguments.file.run_dir, &arguments.file.weights) {
             (Some(folder), _) => (folder.join("best.safetensors"), Some(run_settings(folder)?)),
             (None, Some(path)) => (path.clone(), None),
