@@ -40,6 +40,10 @@ pub enum ExecutorError {
     NoTensor(String),
     #[error("tensor {name} holds {expected} values, not {found}")]
     Length { name: String, expected: usize, found: usize },
+    #[error(
+        "{what} is {value}, so nothing can be said of these images; use weights of a run that did not diverge"
+    )]
+    NotFinite { what: &'static str, value: f32 },
 }
 
 /// Runs a plan's steps and holds its buffers. Every call sees the effects of the calls before it.

@@ -190,6 +190,9 @@ const CHANGEABLE: &[&str] = &[
     "log-steps",
 ];
 
+/// Those of them that every `config.toml` has.
+pub const ALWAYS: &[&str] = &["adapter", "plan", "threads", "epochs", "log-steps"];
+
 /// Those of them that a cosine depends on: it ends with the run's last step.
 const LENGTH: &[&str] = &["epochs", "max-steps"];
 
@@ -261,6 +264,19 @@ impl Config {
             "{}; a resumed run keeps its settings: leave the flag out, or start a new run",
             changed.join("; ")
         )))
+    }
+
+    /// The settings that a resumed run keeps, by flag.
+    ///
+    /// # Errors
+    /// If a path is no text.
+    pub fn shaping(&self) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+        let json = serde_json::to_value(self).map_err(|error| Failure::Usage(error.to_string()))?;
+        let serde_json::Value::Object(all) = json else { return Ok(Default::default()) };
+        let kept = |(key, value): &(String, serde_json::Value)| {
+            !CHANGEABLE.contains(&key.as_str()) && !value.is_null()
+        };
+        Ok(all.into_iter().filter(kept).collect())
     }
 
     /// The command that repeats the run: every flag that has not its default.
@@ -473,7 +489,8 @@ impl Config {
     /// These settings with those that follow from the data set.
     pub fn settled(mut self, dataset: &Dataset, split: &Split) -> Self {
         if self.loss() == Loss::Episodes && self.way.is_none() {
-            let mut classes: Vec<u32> = split.train.iter().map(|&image| dataset.labels[image as usize]).collect();
+            let mut classes: Vec<u32> =
+                split.train.iter().map(|&image| dataset.labels[image as usize]).collect();
             classes.sort_unstable();
             classes.dedup();
             self.way = Some(self.usual_way(classes.len()));

@@ -14,6 +14,7 @@ use self::file::{Experiment, Figure, FigureKind, Run};
 use super::config::PlanChoice;
 use super::fail::{DIVERGED, INTERRUPTED};
 use super::open::Target;
+use super::resume::Resumed;
 use super::trained::{self, Trained};
 use super::{Config, Failure, print_line, progress, say, train};
 use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
@@ -21,7 +22,7 @@ use crate::eval::{self, Score};
 use crate::plan::Capacity;
 use crate::report::results::{self, Cell, Drawing, Results, figures};
 use crate::train::output;
-use crate::train::{EpochMetrics, RunError, RunFolder};
+use crate::train::{EpochMetrics, RunFolder};
 
 /// Pairs that a figure shows.
 const SHOWN: usize = 24;
@@ -106,11 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
             Ok(None) => interrupted = true,
             // The next ones may do better, and this is a result too.
-            Err(
-                failure @ Failure::Run(
-                    RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. },
-                ),
-            ) => {
+            Err(Failure::Run(failure)) if failure.is_of_training() => {
                 say(format_args!("{}: {failure}", run.folder));
                 diverged.push(format!("{}: {failure}", run.folder));
             }
@@ -223,7 +220,12 @@ fn run_once(run: &Run, path: &Path) -> Result<Option<Finished>, Failure> {
             return Ok(Some(finished));
         }
     }
-    let summary = train::train(&run.config, Some(RunFolder::resume(path)?))?;
+    let folder = RunFolder::resume(path)?;
+    let resumed = Resumed::read(&folder)?;
+    if let Some(resumed) = &resumed {
+        resumed.check_settings(&run.config, &folder.file("config.toml"))?;
+    }
+    let summary = train::train(&run.config, Some(folder), resumed)?;
     if summary.interrupted { Ok(None) } else { finished(path) }
 }
 
@@ -447,8 +449,7 @@ fn scored(run: &Run, folder: &Path) -> Result<figures::Picture, Failure> {
 fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
     let put = |name: String, text: &str| {
         let path = folder.join(name);
-        output::write(&path, text.as_bytes())
-            .map_err(|error| Failure::unwritable(&path, "--run-dir", &error))
+        output::write(&path, text.as_bytes()).map_err(|error| Failure::unwritable(&path, "--run-dir", &error))
     };
     for drawing in &results.drawings {
         put(format!("{}.svg", drawing.file), &drawing.picture.file())?;

@@ -7,7 +7,7 @@ use crate::executor::ExecutorError;
 use crate::gpu::adapters::NoAdapter;
 use crate::model::ModelError;
 use crate::plan::PlanError;
-use crate::train::{output, CheckpointError, FolderError, RunError};
+use crate::train::{CheckpointError, FolderError, RunError, output};
 
 /// Exit code of a run that was interrupted, its checkpoint saved.
 pub const INTERRUPTED: u8 = 130;
@@ -109,13 +109,11 @@ impl Failure {
                 RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,
                 RunError::Folder(FolderError::Write { .. }) => 6,
-                RunError::Folder(FolderError::Line { .. }) => 3,
+                RunError::Folder(FolderError::Line { .. } | FolderError::Incomplete { .. }) => 3,
                 RunError::Folder(_) => 2,
-                RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. } => {
-                    DIVERGED
-                }
                 RunError::Executor(ExecutorError::OutOfMemory(_)) => 7,
-                RunError::Executor(_) => 4,
+                error if error.is_of_training() => DIVERGED,
+                _ => 4,
             },
         }
     }

@@ -264,8 +264,7 @@ fn write_page(
         tasks,
         solved,
     });
-    output::write(path, page.as_bytes())
-        .map_err(|error| Failure::unwritable(path, "--page", &error))
+    output::write(path, page.as_bytes()).map_err(|error| Failure::unwritable(path, "--page", &error))
 }
 
 /// Omniglot's own tasks; a run stands where an alphabet would.

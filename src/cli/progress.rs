@@ -22,6 +22,7 @@ pub fn watch_for_interrupts() {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(super::fail::INTERRUPTED.into());
         }
+        say("stopping behind the step under way, with everything saved; once more stops at once");
     });
 }
 

@@ -1,6 +1,6 @@
 //! Where images lie: the vectors that the subnet makes of them.
 
-use super::score::embed;
+use super::score::{embed, finite};
 use crate::executor::{Executor, ExecutorError, find};
 
 /// Vectors of equal length, one after another.
@@ -46,7 +46,9 @@ pub fn embeddings(
         if !embed(executor, chunk, &mut done)? {
             return Ok(None);
         }
-        values.extend(executor.read_front("embeddings", chunk.len() * width)?);
+        let rows = executor.read_front("embeddings", chunk.len() * width)?;
+        finite("a value of an embedding", &rows)?;
+        values.extend(rows);
     }
     Ok(Some(Embeddings { width, values }))
 }

@@ -208,8 +208,11 @@ mod tests {
 
     #[test]
     fn the_adapter_asked_for_is_the_adapter_taken() {
-        let software =
-            [("llvmpipe (LLVM 15.0.6, 256 bits)", Vulkan, Cpu), ("Google SwiftShader", Vulkan, Cpu), ("llvmpipe", Gl, Cpu)];
+        let software = [
+            ("llvmpipe (LLVM 15.0.6, 256 bits)", Vulkan, Cpu),
+            ("Google SwiftShader", Vulkan, Cpu),
+            ("llvmpipe", Gl, Cpu),
+        ];
         let real = [
             ("llvmpipe", Vulkan, Cpu),
             ("Intel UHD", Vulkan, IntegratedGpu),

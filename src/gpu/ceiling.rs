@@ -236,7 +236,8 @@ mod tests {
             read.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
             device.wait(submission).unwrap();
             let view = read.get_mapped_range(..).unwrap();
-            let moved = bytemuck::cast_slice::<u8, u32>(&view).iter().zip(&values).filter(|(a, b)| a == b).count();
+            let moved =
+                bytemuck::cast_slice::<u8, u32>(&view).iter().zip(&values).filter(|(a, b)| a == b).count();
             assert_eq!(2 * 4 * moved as u64, sampler.bytes(), "{workgroups} workgroups");
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::data::Shape;
 use crate::eval::Roc;
 use crate::eval::oneshot::{Answer, OneShot, Task};
-use crate::eval::roc::TarAtFar;
+use crate::eval::roc::ByFar;
 use crate::executor::AdapterInfo;
 use crate::train::Measure;
 
@@ -86,7 +86,8 @@ impl Run {
                 test_accuracy_at_threshold: Some(90.0),
                 roc_auc: Some(0.93),
                 eer: Some(7.5),
-                tar_at_far: Some(TarAtFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
+                threshold_at_far: None,
+                tar_at_far: Some(ByFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
                 class_accuracy_centroid: Some(88.0),
                 class_accuracy_knn: Some(89.0),
                 threshold: 0.5,

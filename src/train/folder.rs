@@ -37,6 +37,8 @@ pub enum FolderError {
     NoRun { path: PathBuf },
     #[error("--run-dir {}: is a file; name a folder, or a path where there is nothing yet", path.display())]
     IsFile { path: PathBuf },
+    #[error("{}: {message}; restore the file, or start anew in another folder", path.display())]
+    Incomplete { path: PathBuf, message: String },
     #[error("{}: line {line} is not one of this program's: {message}; restore the file, or start anew", path.display())]
     Line { path: PathBuf, line: usize, message: String },
 }
@@ -171,6 +173,15 @@ impl RunFolder {
         output::write(&path, contents).map_err(|source| FolderError::Write { path, source })
     }
 
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// [`FolderError::Write`]
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
+        let path = self.file(to);
+        std::fs::rename(self.file(from), &path).map_err(|source| FolderError::Write { path, source })
+    }
+
     /// Reads a file of one JSON object a line and cuts off, from the first line on that `keep`
     /// refuses, what a killed process wrote after its last checkpoint. Returns the lines kept.
     ///
@@ -181,10 +192,35 @@ impl RunFolder {
         name: &str,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, FolderError> {
+        let (lines, kept, text) = self.parse(name, keep)?;
+        if kept < text.len() {
+            self.write(name, &text.as_bytes()[..kept])?;
+        }
+        Ok(lines)
+    }
+
+    /// The same lines, but nothing is cut off.
+    ///
+    /// # Errors
+    /// As [`Self::lines`].
+    pub fn whole_lines<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, FolderError> {
+        Ok(self.parse(name, keep)?.0)
+    }
+
+    /// Lines up to the first that `keep` refuses, how many bytes they have, and the whole text.
+    fn parse<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, usize, String), FolderError> {
         let path = self.file(name);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(FolderError::Write { path, source }),
         };
         let (mut lines, mut length) = (Vec::new(), 0);
@@ -203,11 +239,7 @@ impl RunFolder {
             length += line.len();
             lines.push(value);
         }
-        if length < text.len() {
-            output::write(&path, &text.as_bytes()[..length])
-                .map_err(|source| FolderError::Write { path, source })?;
-        }
-        Ok(lines)
+        Ok((lines, length, text))
     }
 }
 

@@ -62,7 +62,9 @@ pub fn remedy(error: &Error, elsewhere: &str) -> String {
         ErrorKind::ReadOnlyFilesystem => {
             format!("the file system is mounted read-only: choose another {elsewhere}")
         }
-        ErrorKind::NotFound => format!("its folder is not there (any more): make it, or choose another {elsewhere}"),
+        ErrorKind::NotFound => {
+            format!("its folder is not there (any more): make it, or choose another {elsewhere}")
+        }
         ErrorKind::PermissionDenied => {
             format!("allow writing there, or choose another {elsewhere}")
         }
@@ -187,7 +189,8 @@ mod tests {
         if Path::new("/dev/full").exists() {
             assert_eq!(write(Path::new("/dev/full"), b"x").unwrap_err().kind(), ErrorKind::StorageFull);
         }
-        let left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".partial")), "{left:?}");
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::examples::Measure;
-use crate::eval::roc::TarAtFar;
+use crate::eval::roc::ByFar;
 use crate::executor::AdapterInfo;
 use crate::plan::Plan;
 
@@ -174,7 +174,9 @@ pub struct Summary {
     /// Of the test pairs: equal error rate.
     pub eer: Option<f64>,
     /// Of the test pairs: true accept rates by false accept rate.
-    pub tar_at_far: Option<TarAtFar>,
+    pub tar_at_far: Option<ByFar>,
+    /// Similarities above which the test pairs have these rates.
+    pub threshold_at_far: Option<ByFar>,
     /// Test images whose class the nearest mean of training embeddings tells: no pair accuracy.
     pub class_accuracy_centroid: Option<f64>,
     /// Test images whose class the five nearest training embeddings tell: no pair accuracy.
