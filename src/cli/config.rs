@@ -24,7 +24,8 @@ use crate::train::{Decay, Measure};
 pub enum Loss {
     /// On the head's similarity: equation 2 of the SN-LeNet-5 paper.
     Contrastive,
-    /// On the distance itself, without a head: Hadsell, Chopra and LeCun (2006).
+    /// On the distance itself, without a head: twice the loss of Hadsell, Chopra and LeCun (2006), whose halves are left
+    /// out.
     Hadsell,
     /// On the probability that a pair is the same, from a learned sum of what features differ by, or as the model
     /// has it: Koch, Zemel and Salakhutdinov (2015).
@@ -39,7 +40,7 @@ pub enum Loss {
 pub enum Optimizer {
     /// Kingma and Ba (2015); with --weight-decay AdamW
     Adam,
-    /// Gradient descent with momentum
+    /// Gradient descent with momentum, as Keras has it: the velocity holds steps, learning rate and all
     Sgd,
 }
 

@@ -56,7 +56,11 @@ impl Resumed {
             };
             let best = checkpoint::load(&kept)?.metadata.and_then(|metadata| metadata.description.run);
             if best != run {
-                return Err(incomplete(kept, &format!("is of another run than {LAST}")));
+                let what = match (&best, &run) {
+                    (Some(best), Some(run)) => best.differences(run),
+                    _ => "one of the two is older".into(),
+                };
+                return Err(incomplete(kept, &format!("is of another run than {LAST}: {what}")));
             }
         }
         let lines =

@@ -5,7 +5,8 @@
 //! - A validation is **no better than chance** where its figure (area under the ROC curve, class or task accuracy)
 //!   lies less than three standard errors above what guessing gives. A run that was never better, and in which all
 //!   answers lie on one side, has collapsed; one whose answers differ may still learn, and is judged at its end.
-//!   Neither is said of a young run, one with fewer than [`YOUNG`] training steps behind its warm-up.
+//!   Neither is said of a young run, one with fewer than [`YOUNG`] training steps behind its warm-up, nor where three
+//!   standard errors are more than [`TELLING`]: so few examples tell nothing.
 
 use super::classify::Classification;
 use super::{OneShot, Roc, Score};
@@ -20,6 +21,8 @@ const ONE_SIDE: f64 = 0.999;
 
 /// Standard errors above chance that are no accident.
 const ERRORS: f64 = 3.0;
+/// More than this above chance is needed of no network before it is judged.
+const TELLING: f64 = 0.1;
 
 /// What a validation shows of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +50,7 @@ impl Answered {
         let better = roc.as_ref().is_none_or(|roc| {
             // Of Mann and Whitney's U where both kinds are alike.
             let (m, n) = (roc.same as f64, roc.different as f64);
-            roc.auc() > 0.5 + ERRORS * ((m + n + 1.0) / (12.0 * m * n)).sqrt()
+            beyond(roc.auc(), 0.5, ((m + n + 1.0) / (12.0 * m * n)).sqrt())
         });
         let (least, most) =
             (distances.first().copied().unwrap_or(0.0), distances.last().copied().unwrap_or(0.0));
@@ -71,7 +74,7 @@ impl Answered {
         Answered {
             dead: same >= 100.0 * SAME,
             one_sided: one_class >= 100.0 * ONE_SIDE,
-            better_than_chance: beyond(accuracy / 100.0, most_frequent / 100.0, images),
+            better_than_chance: guessed(accuracy, most_frequent, images),
             seen: format!(
                 "{same:.1} % of the validation images have the same logits, {one_class:.1} % of them are given one \
                  class, and {accuracy:.2} % are right"
@@ -85,7 +88,7 @@ impl Answered {
         Answered {
             dead: collapsed,
             one_sided: false,
-            better_than_chance: beyond(accuracy_of_tasks / 100.0, 1.0 / way.max(1) as f64, tasks),
+            better_than_chance: guessed(accuracy_of_tasks, 100.0 / way.max(1) as f64, tasks),
             seen: format!(
                 "{ties:.1} % of the validation tasks have no nearest class{}, and {accuracy_of_tasks:.2} % are right",
                 if collapsed { ", most of them the same distance everywhere" } else { "" }
@@ -94,9 +97,15 @@ impl Answered {
     }
 }
 
-/// Whether a share of so many lies beyond what guessing gives.
-fn beyond(share: f64, chance: f64, count: usize) -> bool {
-    share > chance + ERRORS * (chance * (1.0 - chance) / count.max(1) as f64).sqrt()
+/// Whether a percentage of so many lies beyond what guessing gives.
+fn guessed(percent: f64, chance: f64, count: usize) -> bool {
+    let chance = chance / 100.0;
+    beyond(percent / 100.0, chance, (chance * (1.0 - chance) / count.max(1) as f64).sqrt())
+}
+
+/// Whether a share lies beyond chance, whose standard error this is, or too few were asked to say.
+fn beyond(share: f64, chance: f64, error: f64) -> bool {
+    ERRORS * error > TELLING || share > chance + ERRORS * error
 }
 
 /// Whether two numbers are the same but for a rounding of `bound` times the larger.

@@ -16,6 +16,26 @@ pub struct Fingerprint {
     pub start: String,
 }
 
+impl Fingerprint {
+    /// What differs from another run, in words.
+    pub fn differences(&self, other: &Self) -> String {
+        let show = |value: Option<&Value>| value.map_or("not set".into(), Value::to_string);
+        let mut keys: Vec<&String> = self.settings.keys().chain(other.settings.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        let settings =
+            keys.into_iter().filter(|key| self.settings.get(*key) != other.settings.get(*key)).map(|key| {
+                format!("--{key} is {}, not {}", show(self.settings.get(key)), show(other.settings.get(key)))
+            });
+        let digests = [("data", &self.data, &other.data), ("first weights", &self.start, &other.start)];
+        let others = digests.iter().filter(|(_, own, other)| own != other);
+        settings
+            .chain(others.map(|(what, ..)| format!("its {what} are others")))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
 /// A digest of much data in little time; it is proof against mistakes, not against forgery.
 #[derive(Clone, Copy)]
 struct Digest([u64; LANES]);
