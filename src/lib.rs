@@ -22,11 +22,12 @@
 //! ```
 //! use gpu_siamese::cpu::Cpu;
 //! use gpu_siamese::data::{self, Glyphs, glyphs, pairs};
+//! use gpu_siamese::loss::Loss;
 //! use gpu_siamese::session::{Session, pace};
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::Layout;
 //! use gpu_siamese::plan::{
-//!     BatchLayout, Capacity, OptimizerOptions, PairLoss, PlanKind, PlanOptions, build,
+//!     BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build,
 //! };
 //! use gpu_siamese::train::{epoch, setup};
 //!

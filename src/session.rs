@@ -47,6 +47,10 @@ pub enum SessionError {
     NotPrepared(Phase),
     #[error("a submission holds at most {most} steps, not {found}")]
     TooManySteps { most: usize, found: usize },
+    #[error(
+        "{what} is {value}, so nothing can be said of these images; use weights of a run that did not diverge"
+    )]
+    NotFinite { what: &'static str, value: f32 },
 }
 
 /// A result that arrives later.

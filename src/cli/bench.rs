@@ -11,7 +11,7 @@ use super::open::Target;
 use super::{Failure, block_on, print_json, print_line, say};
 use crate::bench::{BenchResult, Contender, Control, Limits, Runner};
 use crate::cpu::Cpu;
-use crate::data::{self, Dataset, Pair, pairs};
+use crate::data::{self, Dataset, Pair, Shape, pairs};
 use crate::gpu::Gpu;
 use crate::model;
 
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Network; give it again to compare
     #[arg(long, default_value = "sn-lenet5")]
     model: Vec<String>,
+    /// Size of the images, channels first [default: 1x105x105 for koch, sircnn and sircnn-eca, 1x28x28 for others]
+    #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH")]
+    input: Option<Shape>,
     /// Pairs of a training step; give it again to compare
     #[arg(long, value_name = "N", default_value = "64")]
     batch_size: Vec<usize>,
@@ -50,13 +53,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let configs = configs(arguments)?;
     let targets =
         arguments.adapter.iter().map(|adapter| Target::open(adapter)).collect::<Result<Vec<_>, _>>()?;
-    let dataset = data::glyphs::generate(&data::Glyphs::default(), 0);
-    let split = data::split(&dataset, 0);
-    let training = pairs::training(&dataset.labels, &split, 0, 1)?;
-    let test = pairs::test(&dataset.labels, &split, 0)?;
+    let shape = |model: &str| arguments.input.unwrap_or(model::usual_input(model));
+    let mut shapes: Vec<Shape> = arguments.model.iter().map(|model| shape(model)).collect();
+    shapes.dedup();
+    let sets = shapes.into_iter().map(Images::of).collect::<Result<Vec<_>, _>>()?;
     let mut benches = Vec::new();
     for target in &targets {
-        benches.push(set_up(target, &configs, &dataset, &training, &test)?);
+        benches.push(set_up(target, &configs, &|config| {
+            sets.iter().find(|set| set.dataset.shape == shape(&config.model)).unwrap_or(&sets[0])
+        })?);
     }
     let start = Instant::now();
     for round in 1..=arguments.rounds {
@@ -85,6 +90,51 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Glyphs of a size, and pairs of them.
+struct Images {
+    dataset: Dataset,
+    training: Vec<Pair>,
+    test: Vec<Pair>,
+}
+
+impl Images {
+    /// As many as the usual ones of 28 x 28 have bytes, but some of each class.
+    fn of(shape: Shape) -> Result<Self, Failure> {
+        if shape.len() > MOST_VALUES {
+            return Err(Failure::Usage(format!("--input {shape}: at most {MOST_VALUES} values are timed")));
+        }
+        let (usual, usual_size) = (data::Glyphs::default(), 28 * 28);
+        let share = |images: usize| (images * usual_size / shape.len()).clamp(8, images);
+        let glyphs = data::Glyphs {
+            train_per_class: share(usual.train_per_class),
+            test_per_class: share(usual.test_per_class),
+            ..usual
+        };
+        let dataset = scaled(data::glyphs::generate(&glyphs, 0), shape);
+        let split = data::split(&dataset, 0);
+        let training = pairs::training(&dataset.labels, &split, 0, 1)?;
+        let test = pairs::test(&dataset.labels, &split, 0)?;
+        Ok(Images { dataset, training, test })
+    }
+}
+
+/// Largest images that are timed, in values.
+const MOST_VALUES: usize = 1 << 20;
+
+/// Grey images of another size and so many channels, by their nearest pixels.
+fn scaled(set: Dataset, shape: Shape) -> Dataset {
+    let Shape { height, width, .. } = set.shape;
+    let scale = |old: &[u8]| -> Vec<u8> {
+        let pixel = |at: usize| {
+            let (y, x) = (at / shape.width % shape.height, at % shape.width);
+            old[y * height / shape.height * width + x * width / shape.width]
+        };
+        (0..shape.len()).map(pixel).collect()
+    };
+    let images = set.images.chunks_exact(set.shape.len()).flat_map(scale).collect();
+    Dataset { shape, images, ..set }
+}
+
 /// Every combination of what was given, except for the adapters.
 fn configs(arguments: &Arguments) -> Result<Vec<Config>, Failure> {
     let mut configs = Vec::new();
@@ -103,16 +153,15 @@ fn configs(arguments: &Arguments) -> Result<Vec<Config>, Failure> {
     Ok(configs)
 }
 
-fn set_up(
+fn set_up<'a>(
     target: &Target,
     configs: &[Config],
-    dataset: &Dataset,
-    training: &[Pair],
-    test: &[Pair],
+    images: &dyn Fn(&Config) -> &'a Images,
 ) -> Result<Bench, Failure> {
     let threads = |error: std::io::Error| Failure::Usage(format!("threads: {error}"));
     // Plans are checked before anything takes time.
     let plan = |config: &Config| {
+        let Images { dataset, test, .. } = images(config);
         let capacity = Contender::capacity(dataset, test.len(), config.batch_size);
         let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
         target.check_memory(&plan)?;
@@ -124,12 +173,13 @@ fn set_up(
         Target::Gpu(gpu) => block_on(Limits::of_gpu(gpu.context.clone()))?,
     };
     let mut contenders = Vec::new();
-    for plan in plans {
+    for (config, plan) in configs.iter().zip(plans) {
+        let Images { dataset, training, test } = images(config);
         let runner = match target {
             Target::Cpu => Runner::Cpu(Cpu::new(plan, 0).map_err(threads)?),
             Target::Gpu(gpu) => Runner::Gpu(block_on(Gpu::new(gpu.clone(), plan))?),
         };
-        let contender = block_on(Contender::new(runner, dataset, training, test.to_vec()))?;
+        let contender = block_on(Contender::new(runner, dataset, training, test.clone()))?;
         say(format_args!("warmed up: {}", contender.title()));
         contenders.push(contender);
     }

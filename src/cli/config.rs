@@ -23,7 +23,8 @@ use crate::train::{Decay, Measure};
 pub enum Loss {
     /// On the head's similarity: equation 2 of the SN-LeNet-5 paper.
     Contrastive,
-    /// On the distance itself, without a head: Hadsell, Chopra and LeCun (2006).
+    /// On the distance itself, without a head: twice the loss of Hadsell, Chopra and LeCun (2006), whose halves are left
+    /// out.
     Hadsell,
     /// On the probability that a pair is the same, from a learned sum of what features differ by, or as the model
     /// has it: Koch, Zemel and Salakhutdinov (2015).
@@ -38,7 +39,7 @@ pub enum Loss {
 pub enum Optimizer {
     /// Kingma and Ba (2015); with --weight-decay AdamW
     Adam,
-    /// Gradient descent with momentum
+    /// Gradient descent with momentum, as Keras has it: the velocity holds steps, learning rate and all
     Sgd,
 }
 
@@ -136,7 +137,8 @@ pub struct Config {
     /// Loss of pairs [default: what the model was made for]; a classifier has its own, the cross-entropy of classes
     #[arg(long)]
     pub loss: Option<Loss>,
-    /// Of episodes: how many classes one tells apart [default: 20]
+    /// Of episodes: how many classes one tells apart [default: the most up to 20 that the set has and that divide the
+    /// batch]
     #[arg(long, value_name = "CLASSES")]
     pub way: Option<usize>,
     /// Margin of the contrastive loss, and of hadsell
@@ -172,7 +174,7 @@ pub struct Config {
     pub log_steps: bool,
 }
 
-/// Classes of an episode, unless told otherwise.
+/// Most classes of an episode, unless told otherwise.
 const WAY: usize = 20;
 
 /// Settings that a resumed run may change; every other one has shaped the weights already.
@@ -187,6 +189,9 @@ const CHANGEABLE: &[&str] = &[
     "checkpoint-steps",
     "log-steps",
 ];
+
+/// Those of them that every `config.toml` has.
+pub const ALWAYS: &[&str] = &["adapter", "plan", "threads", "epochs", "log-steps"];
 
 /// Those of them that a cosine depends on: it ends with the run's last step.
 const LENGTH: &[&str] = &["epochs", "max-steps"];
@@ -261,6 +266,19 @@ impl Config {
         )))
     }
 
+    /// The settings that a resumed run keeps, by flag.
+    ///
+    /// # Errors
+    /// If a path is no text.
+    pub fn shaping(&self) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+        let json = serde_json::to_value(self).map_err(|error| Failure::Usage(error.to_string()))?;
+        let serde_json::Value::Object(all) = json else { return Ok(Default::default()) };
+        let kept = |(key, value): &(String, serde_json::Value)| {
+            !CHANGEABLE.contains(&key.as_str()) && !value.is_null()
+        };
+        Ok(all.into_iter().filter(kept).collect())
+    }
+
     /// The command that repeats the run: every flag that has not its default.
     ///
     /// # Errors
@@ -310,15 +328,20 @@ impl Config {
     /// # Errors
     /// Names the flag and what it may be.
     pub fn check(&self) -> Result<(), Failure> {
-        let positive = |flag: &str, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                return Ok(());
+        // What f32 has no normal number for counts as nothing, on a GPU at least.
+        let normal = f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX);
+        for (flag, value, usual) in [
+            ("lr", self.lr, "0.001"),
+            ("adam-eps", f64::from(self.adam_eps), "1e-8"),
+            ("margin", f64::from(self.margin), "1"),
+        ] {
+            if !normal.contains(&value) {
+                return Err(Failure::Usage(format!(
+                    "--{flag} {value}: must be a positive number that f32 can hold, such as {usual}"
+                )));
             }
-            Err(Failure::Usage(format!("--{flag} {value}: must be a positive number, such as 0.001")))
-        };
-        positive("lr", self.lr)?;
-        positive("adam-eps", f64::from(self.adam_eps))?;
-        positive("margin", f64::from(self.margin))?;
+        }
+        check_threads(self.threads)?;
         for (flag, value) in [
             ("seed", self.seed),
             ("epochs", self.epochs),
@@ -360,6 +383,20 @@ impl Config {
                 Optimizer::Sgd => "leave it out; sgd has --momentum and --l2",
             };
             return Err(Failure::Usage(format!("--{flag} is not of this optimizer: {hint}")));
+        }
+        if self.batch() == BatchLayout::Labelled {
+            let model = &self.model;
+            let usual = Config { model: model.clone(), ..Config::default() };
+            let given = [
+                ("loss", self.loss.is_some()),
+                ("margin", self.margin != usual.margin),
+                ("distance", self.distance != usual.distance),
+            ];
+            if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+                return Err(Failure::Usage(format!(
+                    "--{flag}: {model} classifies images by the cross-entropy of classes and compares none; leave it out"
+                )));
+            }
         }
         if self.way.is_some() && self.loss() != Loss::Episodes {
             return Err(Failure::Usage(
@@ -443,7 +480,25 @@ impl Config {
             Loss::CrossEntropy => &loss::CrossEntropy,
             Loss::Episodes => &loss::Episodes,
         };
-        loss::Loss::of(definition).with("margin", self.margin).with("way", self.way.unwrap_or(WAY) as f32)
+        let way = self.way.unwrap_or(self.usual_way(WAY));
+        loss::Loss::of(definition).with("margin", self.margin).with("way", way as f32)
+    }
+
+    /// The most classes up to `most` of which a batch holds whole episodes.
+    fn usual_way(&self, most: usize) -> usize {
+        (2..=WAY.min(most)).rev().find(|&way| self.batch_size.is_multiple_of(way)).unwrap_or(WAY)
+    }
+
+    /// These settings with those that follow from the data set.
+    pub fn settled(mut self, dataset: &Dataset, split: &Split) -> Self {
+        if self.loss() == Loss::Episodes && self.way.is_none() {
+            let mut classes: Vec<u32> =
+                split.train.iter().map(|&image| dataset.labels[image as usize]).collect();
+            classes.sort_unstable();
+            classes.dedup();
+            self.way = Some(self.usual_way(classes.len()));
+        }
+        self
     }
 
     /// The loss that was chosen, or what the model was made for.
@@ -499,6 +554,20 @@ impl Config {
             ..ModelOptions::default()
         }
     }
+}
+
+/// Most threads that may be asked for.
+const THREADS: usize = 1024;
+
+/// Refuses more threads than a machine has cores.
+///
+/// # Errors
+/// Says how many there may be.
+pub fn check_threads(threads: usize) -> Result<(), Failure> {
+    if threads <= THREADS {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("--threads {threads}: must be 0, for all of the machine's, to {THREADS}")))
 }
 
 /// A word as a POSIX shell reads it back.

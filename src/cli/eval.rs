@@ -8,16 +8,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::config::Config;
+use super::fail::DIVERGED;
 use super::progress::Progress;
 use super::trained::{self, Trained};
 use super::{Failure, block_on, print_json, print_line, say};
 use crate::data::pair_list::{self, ListedPair, Member};
 use crate::data::{Album, Dataset, Pair, Split, pairs};
-use crate::eval::roc::TarAtFar;
+use crate::eval::collapse::Answered;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::session::Session;
 use crate::train::Watch;
-use crate::train::folder::write_aside;
+use crate::train::output;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -49,6 +50,9 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// Fewer pairs may well be all alike.
+const FEW: usize = 20;
 
 /// Pairs to score, and what to call them.
 struct Task {
@@ -84,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return classify(arguments, &trained);
     }
     if let Some(path) = &arguments.scores {
-        writable("scores", path)?;
+        output::check(path).map_err(|error| Failure::unwritable(path, "--scores", &error))?;
     }
     let mut album = Album::new(trained.description.input);
     let task = match &arguments.pairs {
@@ -107,13 +111,20 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(images) => class_metrics(executor.as_mut(), images, &mut progress)?,
         None => None,
     };
-    let saved = trained
-        .saved_threshold()
-        .filter(|_| task.labelled)
-        .map(|threshold| eval::metrics(&task.pairs, &scores, learnt, threshold).accuracy);
+    let saved = trained.saved_threshold().filter(|_| task.labelled);
+    let at_saved = saved.map(|threshold| eval::metrics(&task.pairs, &scores, learnt, threshold).accuracy);
     if let Some(path) = &arguments.scores {
         write_scores(path, &task, &scores)?;
     }
+    let answered = Answered::of_pairs(&task.pairs, &scores, executor.plan().features);
+    let collapsed = task.pairs.len() >= FEW && answered.dead;
+    if collapsed {
+        say(format_args!(
+            "warning: the network has collapsed: {}. Its figures mean nothing; use weights of another run",
+            answered.seen
+        ));
+    }
+    let code = if collapsed { ExitCode::from(DIVERGED) } else { ExitCode::SUCCESS };
     let known = task.labelled.then_some(metrics);
     if arguments.json {
         print_json(&json!({
@@ -124,30 +135,43 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "accuracy": known.map(|metrics| metrics.accuracy),
             "loss": known.map(|metrics| metrics.loss),
             "threshold": trained.threshold,
-            "accuracy_at_saved_threshold": saved,
+            "saved_threshold": saved,
+            "accuracy_at_saved_threshold": at_saved,
             "roc_auc": roc.map(|roc| roc.roc_auc),
             "eer": roc.map(|roc| roc.eer),
             "tar_at_far": roc.map(|roc| roc.tar_at_far),
+            "threshold_at_far": roc.map(|roc| roc.threshold_at_far),
             "class_accuracy_centroid": classes.map(|classes| classes.centroid),
             "class_accuracy_knn": classes.map(|classes| classes.knn),
             "seconds": seconds,
         }))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     let threshold = trained.threshold;
     print_line(&match known {
         Some(metrics) => format!(
-            "{} pairs: {:.2} % told apart at similarity {threshold:.4}, loss {:.5}; {seconds:.2} s",
+            "{} pairs: accuracy {:.2} % at threshold {threshold:.4}, loss {:.5}; {seconds:.2} s",
             metrics.pairs, metrics.accuracy, metrics.loss
         ),
         None => format!("{} pairs scored; {seconds:.2} s", metrics.pairs),
     })?;
-    if let Some(roc) = roc {
-        let TarAtFar { tenth, hundredth, thousandth } = roc.tar_at_far;
+    if let (Some(saved), Some(accuracy)) = (saved, at_saved) {
         print_line(&format!(
-            "ROC: area {:.5}, equal error rate {:.2} %; of the same pairs accepted where 1 in 10, 100, 1000 different \
-             ones is: {tenth:.2}, {hundredth:.2}, {thousandth:.2} %",
-            roc.roc_auc, roc.eer
+            "accuracy {accuracy:.2} % at threshold {saved:.4}, the saved one of validation"
+        ))?;
+    }
+    if let Some(roc) = roc {
+        let rates = roc.tar_at_far.each().into_iter().zip(roc.threshold_at_far.each());
+        let rates: Vec<String> = rates
+            .map(|((far, tar), (_, threshold))| {
+                format!("{tar:.2} % at FAR {} % (threshold {threshold:.4})", 100.0 * far)
+            })
+            .collect();
+        print_line(&format!(
+            "ROC: area {:.5}, equal error rate {:.2} %; TAR {}",
+            roc.roc_auc,
+            roc.eer,
+            rates.join(", ")
         ))?;
     }
     if let Some(classes) = classes {
@@ -161,7 +185,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.scores {
         say(format_args!("scores: {}", path.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// What a classifier makes of the test images.
@@ -189,7 +213,7 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
         true
     }))?;
     let seconds = start.elapsed().as_secs_f64();
-    let Some(Classification { images, accuracy, loss }) = metrics else { return Ok(ExitCode::SUCCESS) };
+    let Some(Classification { images, accuracy, loss, .. }) = metrics else { return Ok(ExitCode::SUCCESS) };
     if arguments.json {
         print_json(&json!({
             "model": trained.description.model,
@@ -256,7 +280,10 @@ fn class_metrics(
         }))
     };
     let (train, test) = (embed(&images.train)?.unwrap_or_default(), embed(&images.test)?.unwrap_or_default());
-    Ok(eval::classes::metrics(&train, &images.train_labels, &test, &images.test_labels))
+    Ok(eval::classes::metrics((&train, &images.train_labels), (&test, &images.test_labels), &mut |share| {
+        progress.scoring("classes by embeddings", share);
+        true
+    }))
 }
 
 /// The pairs of a list; the data set is read only if some image is a number.
@@ -285,22 +312,8 @@ fn write_scores(path: &Path, task: &Task, scores: &[Score]) -> Result<(), Failur
             row([a, b, same, &score.distance.to_string(), &score.similarity.to_string()])
         })
     });
-    let unwritable =
-        |error: String| Failure::Output(format!("{}: {error}; choose another --scores", path.display()));
-    written.map_err(|error| unwritable(error.to_string()))?;
-    let text = writer.into_inner().map_err(|error| unwritable(error.to_string()))?;
-    write_aside(path, &text).map_err(|error| unwritable(error.to_string()))
-}
-
-/// Asked before the work, not after it.
-pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() && !path.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::Output(format!(
-        "--{flag} {}: there is no folder {} to write a file in; choose another path",
-        path.display(),
-        folder.display()
-    )))
+    let encoded = |error: String| Failure::Output(format!("{}: {error}", path.display()));
+    written.map_err(|error| encoded(error.to_string()))?;
+    let text = writer.into_inner().map_err(|error| encoded(error.to_string()))?;
+    output::write(path, &text).map_err(|error| Failure::unwritable(path, "--scores", &error))
 }

@@ -14,14 +14,15 @@ use self::file::{Experiment, Figure, FigureKind, Run};
 use super::config::PlanChoice;
 use super::fail::{DIVERGED, INTERRUPTED};
 use super::open::Target;
+use super::resume::Resumed;
 use super::trained::{self, Trained};
 use super::{Config, Failure, block_on, print_line, progress, say, train};
 use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
 use crate::plan::Capacity;
 use crate::report::results::{self, Cell, Drawing, Results, figures};
-use crate::train::folder::write_aside;
-use crate::train::{EpochMetrics, RunError, RunFolder};
+use crate::train::output;
+use crate::train::{EpochMetrics, RunFolder};
 
 /// Pairs that a figure shows.
 const SHOWN: usize = 24;
@@ -106,11 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
             Ok(None) => interrupted = true,
             // The next ones may do better, and this is a result too.
-            Err(
-                failure @ Failure::Run(
-                    RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. },
-                ),
-            ) => {
+            Err(Failure::Run(failure)) if failure.is_of_training() => {
                 say(format_args!("{}: {failure}", run.folder));
                 diverged.push(format!("{}: {failure}", run.folder));
             }
@@ -187,8 +184,7 @@ fn folder(arguments: &Arguments) -> PathBuf {
 
 /// Makes the folder, for this experiment alone: its file is kept in it.
 fn own_folder(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
-    let unwritable =
-        |error| Failure::Output(format!("{}: {error}; choose another --run-dir", folder.display()));
+    let unwritable = |error| Failure::unwritable(folder, "--run-dir", &error);
     std::fs::create_dir_all(folder).map_err(unwritable)?;
     let text = std::fs::read(file)
         .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", file.display())))?;
@@ -200,7 +196,7 @@ fn own_folder(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
             folder.display()
         ))),
         Ok(_) => Ok(folder.to_path_buf()),
-        Err(_) => write_aside(&kept, &text).map(|()| folder.to_path_buf()).map_err(unwritable),
+        Err(_) => output::write(&kept, &text).map(|()| folder.to_path_buf()).map_err(unwritable),
     }
 }
 
@@ -224,7 +220,12 @@ fn run_once(run: &Run, path: &Path) -> Result<Option<Finished>, Failure> {
             return Ok(Some(finished));
         }
     }
-    let summary = train::train(&run.config, Some(RunFolder::resume(path)?))?;
+    let folder = RunFolder::resume(path)?;
+    let resumed = Resumed::read(&folder)?;
+    if let Some(resumed) = &resumed {
+        resumed.check_settings(&run.config, &folder.file("config.toml"))?;
+    }
+    let summary = train::train(&run.config, Some(folder), resumed)?;
     if summary.interrupted { Ok(None) } else { finished(path) }
 }
 
@@ -448,8 +449,7 @@ fn scored(run: &Run, folder: &Path) -> Result<figures::Picture, Failure> {
 fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
     let put = |name: String, text: &str| {
         let path = folder.join(name);
-        write_aside(&path, text.as_bytes())
-            .map_err(|error| Failure::Output(format!("{}: {error}; free some space", path.display())))
+        output::write(&path, text.as_bytes()).map_err(|error| Failure::unwritable(&path, "--run-dir", &error))
     };
     for drawing in &results.drawings {
         put(format!("{}.svg", drawing.file), &drawing.picture.file())?;

@@ -1,11 +1,13 @@
 //! What ends the program, and its exit code.
 
+use std::path::Path;
+
 use crate::data::DataError;
 use crate::gpu::adapters::NoAdapter;
 use crate::model::ModelError;
 use crate::plan::PlanError;
 use crate::session::SessionError;
-use crate::train::{CheckpointError, FolderError, RunError};
+use crate::train::{CheckpointError, FolderError, RunError, output};
 
 /// Exit code of a run that was interrupted, its checkpoint saved.
 pub const INTERRUPTED: u8 = 130;
@@ -74,6 +76,12 @@ impl From<FolderError> for Failure {
 }
 
 impl Failure {
+    /// A file that cannot be written; `elsewhere` names the flag that chooses another.
+    pub fn unwritable(path: &Path, elsewhere: &str, error: &std::io::Error) -> Self {
+        let remedy = output::remedy(error, elsewhere);
+        Failure::Output(format!("{}: cannot be written: {error}; {remedy}", path.display()))
+    }
+
     /// The documented exit code.
     pub fn code(&self) -> u8 {
         match self {
@@ -101,13 +109,11 @@ impl Failure {
                 RunError::Checkpoint(CheckpointError::Write { .. }) => 6,
                 RunError::Checkpoint(_) => 3,
                 RunError::Folder(FolderError::Write { .. }) => 6,
-                RunError::Folder(FolderError::Line { .. }) => 3,
+                RunError::Folder(FolderError::Line { .. } | FolderError::Incomplete { .. }) => 3,
                 RunError::Folder(_) => 2,
-                RunError::Diverged { .. } | RunError::NotFinite { .. } | RunError::Collapsed { .. } => {
-                    DIVERGED
-                }
                 RunError::Session(SessionError::OutOfMemory(_)) => 7,
-                RunError::Session(_) => 4,
+                error if error.is_of_training() => DIVERGED,
+                _ => 4,
             },
         }
     }

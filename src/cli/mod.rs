@@ -13,6 +13,7 @@ mod open;
 mod parity;
 mod plan;
 mod progress;
+mod resume;
 mod train;
 mod trained;
 

@@ -17,7 +17,7 @@ use crate::data::{self, Album, DataError, Dataset, Shape, Split, Stream};
 use crate::eval::oneshot::{self, OneShot, Protocol, Solved, Task, Tasks};
 use crate::report::{self, OneShotPage};
 use crate::train::Watch;
-use crate::train::folder::write_aside;
+use crate::train::output;
 
 /// Where tasks come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         )));
     }
     if let Some(path) = &arguments.page {
-        super::eval::writable("page", path)?;
+        output::check(path).map_err(|error| Failure::unwritable(path, "--page", &error))?;
     }
     let (dataset, tasks) = match arguments.protocol {
         Source::Paper => drawn(&trained, protocol)?,
@@ -264,8 +264,7 @@ fn write_page(
         tasks,
         solved,
     });
-    write_aside(path, page.as_bytes())
-        .map_err(|error| Failure::Output(format!("{}: {error}; choose another --page", path.display())))
+    output::write(path, page.as_bytes()).map_err(|error| Failure::unwritable(path, "--page", &error))
 }
 
 /// Omniglot's own tasks; a run stands where an alphabet would.

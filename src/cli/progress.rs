@@ -22,6 +22,7 @@ pub fn watch_for_interrupts() {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(super::fail::INTERRUPTED.into());
         }
+        say("stopping behind the step under way, with everything saved; once more stops at once");
     });
 }
 
@@ -136,13 +137,15 @@ impl Watch for Progress {
             speed => format!(", {}", self.speed(self.batch_size as f64 / speed)),
         };
         say(format_args!(
-            "epoch {}/{}: train loss {:.4}, {} {:.2} %; validation loss {:.4}, {} {:.2} %; \
+            "epoch {}/{}: train loss {:.4}, {} {:.2} %; validation {}loss {:.4}, {} {:.2} %; \
              {:.1} s + {:.1} s{speed}{}",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,
             training.name(),
             metrics.train_accuracy,
+            // Another loss than that of training, and no smaller for being another.
+            if self.measure == Measure::Tasks { "task " } else { "" },
             metrics.val_loss,
             self.measure.name(),
             metrics.val_accuracy,

@@ -9,6 +9,7 @@ use super::config::Config;
 use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
+use super::resume::{self, Resumed};
 use super::{Failure, block_on, oneshot, print_json, say};
 use crate::data::{Dataset, Split};
 use crate::eval;
@@ -17,8 +18,10 @@ use crate::model;
 use crate::plan::{Capacity, Plan};
 use crate::report::{self, Report};
 use crate::session::Session;
+use crate::train::fingerprint::{self, Fingerprint};
 use crate::train::{
-    Description, Outcome, Position, Rate, RunFolder, Sampler, Schedule, Summary, Trainer, checkpoint, setup,
+    Description, Outcome, Position, Rate, RunError, RunFolder, Sampler, Schedule, Summary, Trainer,
+    checkpoint, setup,
 };
 
 #[derive(Args)]
@@ -47,8 +50,12 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
         Some(path) => Some(RunFolder::create(path)?),
         None => None,
     };
-    let config = settings(&arguments, matches, folder.as_ref())?;
-    let summary = train(&config, folder)?;
+    let resumed = match &folder {
+        Some(folder) => Resumed::read(folder)?,
+        None => None,
+    };
+    let config = settings(&arguments, matches, folder.as_ref(), resumed.as_ref())?;
+    let summary = train(&config, folder, resumed)?;
     if arguments.json {
         print_json(&summary)?;
     }
@@ -56,14 +63,19 @@ pub fn run(arguments: Arguments, matches: &ArgMatches) -> Result<ExitCode, Failu
 }
 
 /// Trains, from the start or from where the run in `folder` stands, and leaves a whole run there; if
-/// there is no folder, in a new one under `runs/`.
+/// there is no folder, in a new one under `runs/`. `resumed` is the folder's checkpoint, whose settings are these.
 ///
 /// # Errors
-/// Whatever keeps a run from its end, except somebody's interrupting it.
-pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Failure> {
+/// Whatever keeps a run from its end, except somebody's interrupting it; also that it learned nothing.
+pub fn train(
+    config: &Config,
+    folder: Option<RunFolder>,
+    resumed: Option<Resumed>,
+) -> Result<Summary, Failure> {
     config.check()?;
     let target = Target::open(&config.adapter)?;
     let (dataset, split) = config.load()?;
+    let config = &config.clone().settled(&dataset, &split);
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
@@ -81,7 +93,11 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
     let capacity = Capacity { images: dataset.len(), pairs: sampler.of_an_epoch(), embeddings, scores };
     let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
     // Weights are checked before a folder is made for them.
-    let start = Start::of(config, &plan, folder.as_ref())?;
+    let data = fingerprint::of_data(&dataset, &split);
+    if let Some(resumed) = &resumed {
+        resumed.check_data(&data, config)?;
+    }
+    let start = Start::of(config, &plan, resumed, data)?;
     announce_data(&dataset, &split);
     target.check_memory(&plan)?;
     let mut executor = target.executor(plan, config.threads)?;
@@ -121,19 +137,34 @@ pub fn train(config: &Config, folder: Option<RunFolder>) -> Result<Summary, Fail
             checkpoint_steps: config.checkpoint_steps,
         },
         folder: &folder,
-        description: description(config, &dataset),
+        description: Description { run: start.run, ..description(config, &dataset) },
         log_steps: config.log_steps,
         position: start.position,
     };
     let mut progress = Progress::of_run(config.epochs, sampler.measure, trainer.executor.plan());
-    let outcome = block_on(trainer.run(&mut progress))?;
+    let mut outcome = block_on(trainer.run(&mut progress))?;
+    // Figures first: whatever becomes of the pictures, they stand.
+    write_summary(&folder, &outcome.summary(executor.as_ref(), &sampler))?;
+    block_on(outcome.embed(executor.as_mut(), &sampler, &mut progress))?;
     let summary = outcome.summary(executor.as_ref(), &sampler);
-    let json = serde_json::to_string_pretty(&summary).map_err(|error| Failure::Output(error.to_string()))?;
-    folder.write("summary.json", format!("{json}\n").as_bytes())?;
+    write_summary(&folder, &summary)?;
     let page = page(config, &sampler, &summary, &outcome)?;
     folder.write("report.html", page.as_bytes())?;
     announce_end(&summary, &outcome, folder.path());
-    Ok(summary)
+    match outcome.position.best {
+        Some(best) if !outcome.learned => Err(Failure::Run(RunError::LearnedNothing {
+            step: summary.steps,
+            epoch: best.epoch,
+            accuracy: best.val_accuracy,
+            measure: sampler.measure,
+        })),
+        _ => Ok(summary),
+    }
+}
+
+fn write_summary(folder: &RunFolder, summary: &Summary) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(summary).map_err(|error| Failure::Output(error.to_string()))?;
+    Ok(folder.write("summary.json", format!("{json}\n").as_bytes())?)
 }
 
 /// The settings of a new run: flags, over those of a file. Of a resumed one: its own, with the flags
@@ -142,6 +173,7 @@ fn settings(
     arguments: &Arguments,
     matches: &ArgMatches,
     folder: Option<&RunFolder>,
+    resumed: Option<&Resumed>,
 ) -> Result<Config, Failure> {
     let own = folder.map(|folder| folder.file("config.toml")).filter(|file| file.is_file());
     let flags = &arguments.settings;
@@ -149,6 +181,9 @@ fn settings(
         (Some(own), None) => {
             let began = Config::read(&own)?;
             let now = began.overridden(&flags.clone().absolute()?, matches)?;
+            if let Some(resumed) = resumed {
+                resumed.check_settings(&began, &own)?;
+            }
             now.check_resumed(&began)?;
             now
         }
@@ -169,21 +204,14 @@ fn settings(
 struct Start {
     weights: Vec<(String, Vec<f32>)>,
     position: Position,
+    run: Option<Fingerprint>,
 }
 
 impl Start {
-    /// The checkpoint of the folder, else the weights of `--init`, where a classifier's subnet will do, else those of
-    /// the seed.
-    fn of(config: &Config, plan: &Plan, folder: Option<&RunFolder>) -> Result<Self, Failure> {
-        let last = folder.map(|folder| folder.file("last.safetensors")).filter(|file| file.exists());
-        if let Some(path) = last {
-            let weights = checkpoint::load(&path)?;
-            let position = weights.metadata.as_ref().and_then(|metadata| metadata.position.clone());
-            let Some(position) = position else {
-                let message = "the position of the run is missing".into();
-                return Err(checkpoint::CheckpointError::Metadata { path, message }.into());
-            };
-            return Ok(Start { weights: weights.with_moments(plan, &path)?, position });
+    /// The checkpoint, else the weights of `--init`, where a classifier's subnet will do, else those of the seed.
+    fn of(config: &Config, plan: &Plan, resumed: Option<Resumed>, data: String) -> Result<Self, Failure> {
+        if let Some(Resumed { path, weights, position, run }) = resumed {
+            return Ok(Start { weights: weights.with_moments(plan, &path)?, position, run });
         }
         let initial = setup::initial_values(plan, config.seed);
         let weights = match &config.init {
@@ -197,7 +225,8 @@ impl Start {
             }
             None => initial,
         };
-        Ok(Start { weights, position: Position::default() })
+        let run = Some(resume::fingerprint(config, data, &weights)?);
+        Ok(Start { weights, position: Position::default(), run })
     }
 }
 
@@ -247,9 +276,11 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,
+        threshold_at_far: None,
         seed: config.seed,
         epoch: 0,
         step: 0,
+        run: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::config::{Config, Loss, PlanChoice};
+use super::config::{Config, Loss, PlanChoice, check_threads};
 use super::open::Target;
 use super::{Failure, say};
 use crate::data::{Album, Shape};
@@ -48,8 +48,8 @@ pub struct Arguments {
     /// Divide each image by its standard deviation and subtract its mean
     #[arg(long)]
     standardize: bool,
-    /// Similarity above which two images are called the same: a number, or `saved` for the one that
-    /// told the validation pairs apart best
+    /// Similarity above which two images are called the same: a number, `saved` for the one with the best validation
+    /// accuracy, or far=0.1, far=0.01, far=0.001 for the one that so many different validation pairs pass
     #[arg(long, default_value = "0.5")]
     pub threshold: Threshold,
     /// auto, cpu, a backend (vulkan, metal, dx12, gl), an index from `adapters`, or part of a name
@@ -78,6 +78,8 @@ struct File {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
     Saved,
+    /// By false accept rate.
+    Far(f64),
     Number(f64),
 }
 
@@ -85,10 +87,12 @@ impl FromStr for Threshold {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
+        let (is_rate, number) = text.strip_prefix("far=").map_or((false, text), |rate| (true, rate));
+        match number.parse() {
             _ if text == "saved" => Ok(Threshold::Saved),
-            Ok(number) if (0.0..=1.0).contains(&number) => Ok(Threshold::Number(number)),
-            _ => Err("must be a number from 0 to 1, or `saved`".into()),
+            Ok(rate) if is_rate && [0.1, 0.01, 0.001].contains(&rate) => Ok(Threshold::Far(rate)),
+            Ok(number) if !is_rate && (0.0..=1.0).contains(&number) => Ok(Threshold::Number(number)),
+            _ => Err("must be a number from 0 to 1, `saved`, far=0.1, far=0.01 or far=0.001".into()),
         }
     }
 }
@@ -110,6 +114,7 @@ impl Trained {
     /// # Errors
     /// Files that cannot be used, or weights that say nothing of themselves and no `--model`.
     pub fn read(arguments: &Arguments) -> Result<Self, Failure> {
+        check_threads(arguments.threads)?;
         let (path, settings) = match (&arguments.file.run_dir, &arguments.file.weights) {
             (Some(folder), _) => (folder.join("best.safetensors"), Some(run_settings(folder)?)),
             (None, Some(path)) => (path.clone(), None),
@@ -117,13 +122,13 @@ impl Trained {
         };
         let weights = checkpoint::load(&path)?;
         let described = weights.metadata.as_ref().map(|metadata| metadata.description.clone());
-        let threshold = match (arguments.threshold, &described) {
-            (Threshold::Number(number), _) => number,
-            (Threshold::Saved, Some(description)) => description.threshold,
-            (Threshold::Saved, None) => {
+        let saved = described.as_ref().and_then(|description| description.threshold_for(arguments.threshold));
+        let threshold = match (arguments.threshold, saved) {
+            (Threshold::Number(number), _) | (_, Some(number)) => number,
+            _ => {
                 let path = path.display();
                 return Err(Failure::Usage(format!(
-                    "--threshold saved: {path} has none; name a number, such as 0.5"
+                    "--threshold: {path} has none saved; name a number, such as 0.5"
                 )));
             }
         };
@@ -199,6 +204,22 @@ impl Trained {
     }
 }
 
+impl Description {
+    /// The threshold that was chosen on validation pairs.
+    fn threshold_for(&self, wanted: Threshold) -> Option<f64> {
+        match wanted {
+            Threshold::Saved => Some(self.threshold),
+            Threshold::Far(rate) => self
+                .threshold_at_far?
+                .each()
+                .into_iter()
+                .find(|(far, _)| *far == rate)
+                .map(|(_, threshold)| threshold),
+            Threshold::Number(number) => Some(number),
+        }
+    }
+}
+
 impl Arguments {
     /// The best weights of a run, on the adapter of these settings.
     pub fn of_run(folder: &Path, config: &Config) -> Self {
@@ -246,9 +267,11 @@ impl Arguments {
             classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
+            threshold_at_far: None,
             seed: defaults.seed,
             epoch: 0,
             step: 0,
+            run: None,
         })
     }
 
@@ -296,6 +319,11 @@ fn run_settings(folder: &Path) -> Result<Config, Failure> {
     Config::read(&file)
 }
 
+fn thresholds(description: &Description) -> impl Iterator<Item = f64> {
+    let by_far = description.threshold_at_far.into_iter().flat_map(|by_far| by_far.each());
+    std::iter::once(description.threshold).chain(by_far.map(|(_, threshold)| threshold))
+}
+
 /// Refuses a description that no run of this program could have written.
 fn check(description: &Description, path: &Path) -> Result<(), Failure> {
     let Shape { channels, height, width } = description.input;
@@ -311,8 +339,8 @@ fn check(description: &Description, path: &Path) -> Result<(), Failure> {
         .find(|(setting, value)| !(setting.range.0..=setting.range.1).contains(value))
     {
         format!("a {} of {value}", setting.name)
-    } else if !(0.0..=1.0).contains(&description.threshold) {
-        format!("a threshold of {}", description.threshold)
+    } else if let Some(wrong) = thresholds(description).find(|threshold| !(0.0..=1.0).contains(threshold)) {
+        format!("a threshold of {wrong}")
     } else {
         return Ok(());
     };

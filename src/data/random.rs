@@ -51,6 +51,8 @@ pub enum Stream {
     EpisodeBatches = 32,
     /// Batches of several images a class; coordinates (epoch, step).
     ClassBatches = 33,
+    /// First directions of a projection; coordinates (0, 0), always the same seed.
+    Projection = 50,
 }
 
 /// A generator of random words and what is made of them.

@@ -1,6 +1,8 @@
 //! Class accuracy of embeddings: which class an image is of, told by where it lies among the training
 //! images. Another measure than pair accuracy, and never to be set beside it in one column.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::Embeddings;
@@ -19,14 +21,15 @@ pub struct ClassMetrics {
 }
 
 /// What embeddings of labelled images tell about the classes of others. Lists of labels are as long as
-/// their embeddings; `None` without images.
+/// their embeddings. `None` without images, where some test image is of a class that was never trained, which none
+/// can name, and where `go_on` answered false; it is asked now and then, with the share of the work that is done.
 pub fn metrics(
-    train: &Embeddings,
-    train_labels: &[u32],
-    test: &Embeddings,
-    test_labels: &[u32],
+    (train, train_labels): (&Embeddings, &[u32]),
+    (test, test_labels): (&Embeddings, &[u32]),
+    go_on: &mut dyn FnMut(f64) -> bool,
 ) -> Option<ClassMetrics> {
-    if train.is_empty() || test.is_empty() {
+    let known: HashSet<&u32> = train_labels.iter().collect();
+    if train.is_empty() || test.is_empty() || !test_labels.iter().all(|label| known.contains(label)) {
         return None;
     }
     let share = |told: Vec<u32>| {
@@ -35,7 +38,7 @@ pub fn metrics(
     };
     Some(ClassMetrics {
         centroid: share(by_centroid(train, train_labels, test)),
-        knn: share(by_neighbours(train, train_labels, test)),
+        knn: share(by_neighbours(train, train_labels, test, go_on)?),
     })
 }
 
@@ -64,7 +67,7 @@ fn by_centroid(train: &Embeddings, labels: &[u32], test: &Embeddings) -> Vec<u32
         let distances = centroids.iter().map(|(class, centroid)| (*class, distance(centroid)));
         distances.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(class, _)| class)
     };
-    test.rows().map(nearest).collect()
+    test.values.par_chunks(test.width.max(1)).map(nearest).collect()
 }
 
 /// Training vectors side by side: what one register holds of each.
@@ -72,12 +75,20 @@ const LANES: usize = 16;
 /// Test vectors that share a load of them.
 const TOGETHER: usize = 2;
 
+/// Differences of values between two looks at whether to go on: some tenths of a second.
+const BETWEEN_LOOKS: usize = 1 << 28;
+
 /// Squared distance and position of a training vector.
 type Neighbour = (f32, u32);
 
 /// The class that most of the nearest training vectors are of; of equally frequent ones that with the
 /// nearest of them.
-fn by_neighbours(train: &Embeddings, labels: &[u32], test: &Embeddings) -> Vec<u32> {
+fn by_neighbours(
+    train: &Embeddings,
+    labels: &[u32],
+    test: &Embeddings,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Option<Vec<u32>> {
     let width = train.width;
     // Value by value, 16 vectors at a time, so that a distance needs no sum across a register.
     let tiles: Vec<Vec<[f32; LANES]>> = train
@@ -91,23 +102,29 @@ fn by_neighbours(train: &Embeddings, labels: &[u32], test: &Embeddings) -> Vec<u
             tile
         })
         .collect();
-    test.values
-        .par_chunks(TOGETHER * width)
-        .flat_map_iter(|queries| {
-            let mut nearest = [[(f32::INFINITY, u32::MAX); NEIGHBOURS]; TOGETHER];
-            // The last one may stand alone, and is then its own companion.
-            let first = &queries[..width];
-            let second = if queries.len() > width { &queries[width..] } else { first };
-            let queries_here = queries.len() / width;
-            simd::dispatch(Search {
-                queries: [first, second],
-                tiles: &tiles,
-                count: labels.len(),
-                nearest: &mut nearest,
-            });
-            nearest.map(|nearest| vote(&nearest, labels)).into_iter().take(queries_here)
-        })
-        .collect()
+    let pair = |queries: &[f32]| {
+        let mut nearest = [[(f32::INFINITY, u32::MAX); NEIGHBOURS]; TOGETHER];
+        // The last one may stand alone, and is then its own companion.
+        let first = &queries[..width];
+        let second = if queries.len() > width { &queries[width..] } else { first };
+        let queries_here = queries.len() / width;
+        simd::dispatch(Search {
+            queries: [first, second],
+            tiles: &tiles,
+            count: labels.len(),
+            nearest: &mut nearest,
+        });
+        nearest.map(|nearest| vote(&nearest, labels)).into_iter().take(queries_here)
+    };
+    let rows = (BETWEEN_LOOKS / train.values.len().max(1)).max(1) * TOGETHER;
+    let mut told = Vec::with_capacity(test.len());
+    for block in test.values.chunks(rows * width) {
+        if !go_on(told.len() as f64 / test.len() as f64) {
+            return None;
+        }
+        told.par_extend(block.par_chunks(TOGETHER * width).flat_map_iter(pair));
+    }
+    Some(told)
 }
 
 /// Test vectors on their way along all training vectors.
@@ -188,6 +205,10 @@ mod tests {
         Embeddings { width: 1, values: values.to_vec() }
     }
 
+    fn told(train: &Embeddings, labels: &[u32], test: &Embeddings) -> Vec<u32> {
+        by_neighbours(train, labels, test, &mut |_| true).unwrap()
+    }
+
     #[test]
     fn classes_by_hand() {
         // Class 0 around 0 with one far out, class 2 around 10; their means are 6 and 10.
@@ -196,21 +217,31 @@ mod tests {
         let test = line(&[0.5, 7.9, 8.1, 5.0, 24.0]);
         assert_eq!(by_centroid(&train, &labels, &test), [0, 0, 2, 0, 2]);
         // The five nearest to 5: 1, 9, 0, 10 and, of -1 and 11 alike, the earlier.
-        assert_eq!(by_neighbours(&train, &labels, &test), [0, 2, 2, 0, 2]);
-        let found = metrics(&train, &labels, &test, &[0, 0, 2, 0, 0]).unwrap();
+        assert_eq!(told(&train, &labels, &test), [0, 2, 2, 0, 2]);
+        let found = metrics((&train, &labels), (&test, &[0, 0, 2, 0, 0]), &mut |_| true).unwrap();
         assert_eq!((found.centroid, found.knn), (80.0, 60.0));
     }
 
     #[test]
     fn fewer_vectors_than_neighbours_all_vote() {
         let train = line(&[1.0, 2.0, 30.0]);
-        assert_eq!(by_neighbours(&train, &[4, 7, 7], &line(&[0.0])), [7]);
+        assert_eq!(told(&train, &[4, 7, 7], &line(&[0.0])), [7]);
+        assert_eq!(told(&train, &[4, 7, 9], &line(&[0.0, 2.0])), [4, 7], "the nearest decides a tie");
+    }
+
+    #[test]
+    fn what_cannot_be_told_has_no_figure() {
+        let (train, none) = (line(&[1.0, 2.0, 30.0]), line(&[]));
+        assert_eq!(metrics((&none, &[]), (&train, &[1, 1, 1]), &mut |_| true), None);
+        let asked = |labels: &[u32], go_on| {
+            metrics((&train, &[4, 7, 9]), (&line(&[0.0, 2.0]), labels), &mut |_| go_on)
+        };
+        assert!(asked(&[4, 9], true).is_some());
         assert_eq!(
-            by_neighbours(&train, &[4, 7, 9], &line(&[0.0, 2.0])),
-            [4, 7],
-            "the nearest decides a tie"
+            (asked(&[4, 8], true), asked(&[4, 9], false)),
+            (None, None),
+            "never trained; told to stop"
         );
-        assert_eq!(metrics(&line(&[]), &[], &train, &[1, 1, 1]), None);
     }
 
     proptest! {
@@ -243,7 +274,7 @@ mod tests {
                     all.iter().find(|(_, label)| votes(*label) == most).unwrap().1
                 })
                 .collect();
-            prop_assert_eq!(by_neighbours(&train, &labels, &test), expected);
+            prop_assert_eq!(told(&train, &labels, &test), expected);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a classifier makes of images.
 
-use super::score::embed;
+use super::collapse::{equal, rounding};
+use super::score::{embed, finite};
 use crate::session::{Session, SessionError};
 
 /// What a classifier's answers to many images are worth.
@@ -11,6 +12,12 @@ pub struct Classification {
     pub accuracy: f64,
     /// Mean cross-entropy.
     pub loss: f64,
+    /// Share of the images that are of the most frequent class, in percent.
+    pub most_frequent: f64,
+    /// Share of the images with the first one's logits but for rounding, in percent.
+    pub same: f64,
+    /// Share of the images that are given the most frequent answer, in percent.
+    pub one_class: f64,
 }
 
 /// Classifies images, whose classes `labels` has by image number; `None` where `go_on` answered false. It is
@@ -25,7 +32,10 @@ pub async fn classify_watched(
     go_on: &mut dyn FnMut(f64) -> bool,
 ) -> Result<Option<Classification>, SessionError> {
     let (capacity, classes) = (session.plan().options.capacity.embeddings, session.plan().features);
-    let (mut correct, mut loss) = (0usize, 0.0);
+    let (mut correct, mut loss, mut same) = (0usize, 0.0, 0usize);
+    let (mut given, mut of_class) = (vec![0usize; classes], vec![0usize; classes]);
+    let mut first = Vec::new();
+    let bound = rounding(classes);
     for (number, part) in images.chunks(capacity.max(1)).enumerate() {
         let done = (number * capacity) as f64;
         let mut go_on = |share: f64| go_on((done + share * part.len() as f64) / images.len() as f64);
@@ -33,17 +43,29 @@ pub async fn classify_watched(
             return Ok(None);
         }
         let logits = session.read_front("embeddings", part.len() * classes).await?;
+        finite("a logit", &logits)?;
         for (&image, logits) in part.iter().zip(logits.chunks_exact(classes)) {
             let (class, of_image) = answer(logits, labels[image as usize]);
             correct += usize::from(class == labels[image as usize]);
             loss += of_image;
+            given[class as usize] += 1;
+            of_class.get_mut(labels[image as usize] as usize).into_iter().for_each(|count| *count += 1);
+            if first.is_empty() {
+                first = logits.to_vec();
+            }
+            let mut both = logits.iter().zip(&first);
+            same += usize::from(both.all(|(&a, &b)| equal(a.into(), b.into(), bound)));
         }
     }
     let count = images.len().max(1) as f64;
+    let percent = |part: usize| 100.0 * part as f64 / count;
     Ok(Some(Classification {
         images: images.len(),
-        accuracy: 100.0 * correct as f64 / count,
+        accuracy: percent(correct),
         loss: loss / count,
+        most_frequent: percent(of_class.into_iter().max().unwrap_or(0)),
+        same: percent(same),
+        one_class: percent(given.into_iter().max().unwrap_or(0)),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! Where images lie: the vectors that the subnet makes of them.
 
-use super::score::embed;
+use super::score::{embed, finite};
 use crate::session::{Session, SessionError, find};
 
 /// Vectors of equal length, one after another.
@@ -46,7 +46,9 @@ pub async fn embeddings(
         if !embed(session, chunk, &mut done).await? {
             return Ok(None);
         }
-        values.extend(session.read_front("embeddings", chunk.len() * width).await?);
+        let rows = session.read_front("embeddings", chunk.len() * width).await?;
+        finite("a value of an embedding", &rows)?;
+        values.extend(rows);
     }
     Ok(Some(Embeddings { width, values }))
 }

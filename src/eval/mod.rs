@@ -9,6 +9,7 @@
 //! | [`embeddings`] | where images lie |
 //! | [`classify`] | what a classifier names |
 //! | [`classes`] | class accuracy of embeddings: nearest centroid, nearest neighbours |
+//! | [`collapse`] | whether a network tells anything apart |
 //! | [`oneshot`] | one-shot tasks: which of several classes, told by one drawing of each |
 //! | [`pca`] | embeddings in two dimensions, to look at |
 //!
@@ -16,6 +17,7 @@
 
 pub mod classes;
 pub mod classify;
+pub mod collapse;
 pub mod embeddings;
 pub mod metrics;
 pub mod oneshot;

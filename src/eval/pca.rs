@@ -1,7 +1,10 @@
 //! Embeddings in two dimensions: principal component analysis, a linear map, so that what lies apart
 //! in the picture lies apart in the embedding too (the opposite need not hold).
 
+use rayon::prelude::*;
+
 use super::Embeddings;
+use crate::data::{Random, Stream};
 
 /// Vectors on their two directions of largest variance.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,15 +16,41 @@ pub struct Projection {
     pub shares: [f64; 2],
 }
 
-/// Most sweeps over all elements; ten are plenty for a matrix of some hundred rows.
+/// Most sweeps over all elements; ten are plenty for a matrix of some rows.
 const SWEEPS: usize = 50;
 
+/// Directions that are followed together: the more, the sooner the first two stand still.
+const DIRECTIONS: usize = 8;
+
+/// The largest two variances have come to rest where they grow by less than this share in a round. Each round adds to
+/// them, so what is missing then is about as little.
+const AT_REST: f64 = 1e-9;
+
+/// Most rounds, and most products of them all: some seconds. What is not at rest by then is near enough to look at.
+const ROUNDS: usize = 100;
+const PRODUCTS: usize = 1 << 34;
+
+/// Vectors that a task takes.
+const ROWS: usize = 128;
+
+/// Vectors by their directions of largest variance: `[value][direction]`.
+type Axes = Vec<[f64; DIRECTIONS]>;
+
 /// Projects vectors, of which there must be two at least, and two values in each. A direction's sign
-/// is such that its largest component is positive.
+/// is such that its largest component is positive. `None` also where `go_on` answered false; it is asked now and then,
+/// with the share of the work that is done.
 ///
-/// Source: K. Pearson (1901); eigenvectors by cyclic Jacobi rotations, Golub and Van Loan, *Matrix
-/// Computations*, 8.5.
-pub fn project(embeddings: &Embeddings, labels: &[u32]) -> Option<Projection> {
+/// Time grows with the values of all vectors, not with the square of a vector's: a block of directions is multiplied by
+/// the covariance without ever making that, until the first two stand still.
+///
+/// Source: K. Pearson (1901); subspace iteration with Rayleigh-Ritz, B. Parlett, *The Symmetric Eigenvalue Problem*,
+/// 14.4, from random directions (N. Halko, P. Martinsson and J. Tropp, 2011); small matrices by cyclic Jacobi
+/// rotations, Golub and Van Loan, *Matrix Computations*, 8.5.
+pub fn project(
+    embeddings: &Embeddings,
+    labels: &[u32],
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Option<Projection> {
     let (width, count) = (embeddings.width, embeddings.len());
     if width < 2 || count < 2 || embeddings.values.iter().any(|value| !value.is_finite()) {
         return None;
@@ -31,34 +60,108 @@ pub fn project(embeddings: &Embeddings, labels: &[u32]) -> Option<Projection> {
         mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
     }
     mean.iter_mut().for_each(|sum| *sum /= count as f64);
-    let centred =
-        |row: &[f32]| -> Vec<f64> { row.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m).collect() };
-    let mut covariance = vec![vec![0.0; width]; width];
-    for row in embeddings.rows() {
-        let row = centred(row);
-        for (sums, &a) in covariance.iter_mut().zip(&row) {
-            sums.iter_mut().zip(&row).for_each(|(sum, &b)| *sum += a * b);
+    let total: f64 = embeddings
+        .rows()
+        .map(|row| row.iter().zip(&mean).map(|(&v, m)| (f64::from(v) - m).powi(2)).sum::<f64>())
+        .sum();
+    let mut random = Random::new(0, Stream::Projection, 0, 0);
+    let mut axes: Axes = (0..width).map(|_| std::array::from_fn(|_| f64::from(random.normal()))).collect();
+    let products = 2 * width * count * DIRECTIONS;
+    let rounds = (PRODUCTS / products).clamp(4, ROUNDS);
+    let mut variances = [0.0; DIRECTIONS];
+    for round in 0..rounds {
+        if !go_on(round as f64 / rounds as f64) {
+            return None;
         }
+        orthonormalize(&mut axes);
+        let (gram, image) = multiplied(embeddings, &mean, &axes);
+        // The best directions within the block, and where the covariance takes them.
+        let (values, vectors) = eigen(gram.iter().map(|row| row.to_vec()).collect());
+        let mut order: Vec<usize> = (0..DIRECTIONS).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let turned = |rows: &Axes| -> Axes {
+            let turn = |row: &[f64; DIRECTIONS]| {
+                std::array::from_fn(|axis| row.iter().zip(&vectors).map(|(v, u)| v * u[order[axis]]).sum())
+            };
+            rows.iter().map(turn).collect()
+        };
+        let found: [f64; DIRECTIONS] = std::array::from_fn(|axis| values[order[axis]]);
+        let rests = (0..2).all(|axis| found[axis] - variances[axis] <= AT_REST * found[0]);
+        variances = found;
+        if rests || round + 1 == rounds {
+            axes = turned(&axes);
+            break;
+        }
+        axes = turned(&image);
     }
-    let total: f64 = (0..width).map(|at| covariance[at][at]).sum();
-    let (values, vectors) = eigen(covariance);
-    let mut order: Vec<usize> = (0..width).collect();
-    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
-    let axes = [order[0], order[1]].map(|axis| {
-        let vector: Vec<f64> = vectors.iter().map(|row| row[axis]).collect();
-        let largest = vector.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
-        vector.into_iter().map(|value| value * largest.signum()).collect::<Vec<f64>>()
+    let signs: [f64; 2] = std::array::from_fn(|axis| {
+        let largest = axes.iter().map(|row| row[axis]).max_by(|a, b| a.abs().total_cmp(&b.abs()));
+        if largest.unwrap_or(1.0) < 0.0 { -1.0 } else { 1.0 }
     });
-    let share = |axis: usize| if total > 0.0 { (values[axis] / total).clamp(0.0, 1.0) } else { 0.0 };
     let place = |row: &[f32]| {
-        let row = centred(row);
-        axes.each_ref().map(|axis| axis.iter().zip(&row).map(|(a, b)| a * b).sum())
+        let along = centred(row, &mean)
+            .zip(&axes)
+            .fold([0.0; 2], |[x, y], (v, axes)| [x + v * axes[0], y + v * axes[1]]);
+        [along[0] * signs[0], along[1] * signs[1]]
     };
+    let share = |axis: usize| if total > 0.0 { (variances[axis] / total).clamp(0.0, 1.0) } else { 0.0 };
     Some(Projection {
         points: embeddings.rows().map(place).collect(),
         labels: labels.to_vec(),
-        shares: [share(order[0]), share(order[1])],
+        shares: [share(0), share(1)],
     })
+}
+
+fn centred<'a>(row: &'a [f32], mean: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+    row.iter().zip(mean).map(|(&value, mean)| f64::from(value) - mean)
+}
+
+/// Of vectors X with their mean subtracted and directions V: (X V)' (X V) and X' (X V).
+fn multiplied(embeddings: &Embeddings, mean: &[f64], axes: &Axes) -> ([[f64; DIRECTIONS]; DIRECTIONS], Axes) {
+    let of_rows = |rows: &[f32]| {
+        let (mut gram, mut image) = ([[0.0; DIRECTIONS]; DIRECTIONS], vec![[0.0; DIRECTIONS]; axes.len()]);
+        for row in rows.chunks_exact(embeddings.width) {
+            let mut along = [0.0; DIRECTIONS];
+            for (v, axes) in centred(row, mean).zip(axes) {
+                along.iter_mut().zip(axes).for_each(|(sum, axis)| *sum += v * axis);
+            }
+            for (sums, a) in gram.iter_mut().zip(along) {
+                sums.iter_mut().zip(along).for_each(|(sum, b)| *sum += a * b);
+            }
+            for (v, sums) in centred(row, mean).zip(&mut image) {
+                sums.iter_mut().zip(along).for_each(|(sum, a)| *sum += v * a);
+            }
+        }
+        (gram, image)
+    };
+    // Added up in order, so that as many threads as there are give the same bits.
+    let parts: Vec<_> = embeddings.values.par_chunks(ROWS * embeddings.width).map(of_rows).collect();
+    let add = |sums: &mut [[f64; DIRECTIONS]], parts: &[[f64; DIRECTIONS]]| {
+        sums.as_flattened_mut().iter_mut().zip(parts.as_flattened()).for_each(|(sum, part)| *sum += part);
+    };
+    let mut parts = parts.into_iter();
+    let mut sums = parts.next().unwrap_or_default();
+    for (gram, image) in parts {
+        add(&mut sums.0, &gram);
+        add(&mut sums.1, &image);
+    }
+    sums
+}
+
+/// Makes directions stand upright on each other, each of length 1 or, where nothing is left of it, 0.
+fn orthonormalize(axes: &mut Axes) {
+    // Twice is enough (Parlett, 6.9).
+    for axis in (0..DIRECTIONS).flat_map(|axis| [axis; 2]) {
+        let length = |axes: &Axes| axes.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt();
+        let before = length(axes);
+        for other in 0..axis {
+            let along: f64 = axes.iter().map(|row| row[axis] * row[other]).sum();
+            axes.iter_mut().for_each(|row| row[axis] -= along * row[other]);
+        }
+        let left = length(axes);
+        let scale = if left > 1e-12 * before { 1.0 / left } else { 0.0 };
+        axes.iter_mut().for_each(|row| row[axis] *= scale);
+    }
 }
 
 /// Eigenvalues of a symmetric matrix, and a matrix whose columns are their vectors.
@@ -103,14 +206,13 @@ fn rotate(a: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Random, Stream};
 
     #[test]
     fn directions_by_hand() {
         // On a line of slope 3/4 in the plane of the second and third value, and a little beside it.
         let row = |along: f32, beside: f32| [1.0, 0.8 * along - 0.6 * beside, 0.6 * along + 0.8 * beside];
         let values = [row(-10.0, 0.0), row(10.0, 0.0), row(0.0, 1.0), row(0.0, -1.0)].concat();
-        let found = project(&Embeddings { width: 3, values }, &[0, 1, 2, 3]).unwrap();
+        let found = project(&Embeddings { width: 3, values }, &[0, 1, 2, 3], &mut |_| true).unwrap();
         for (point, expected) in found.points.iter().zip([[-10.0, 0.0], [10.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         {
             assert!(
@@ -143,13 +245,70 @@ mod tests {
         }
     }
 
+    /// Against all eigenvectors of the covariance, wider than long and longer than wide.
+    #[test]
+    fn projections_are_those_of_the_dense_decomposition() {
+        let mut random = Random::new(5, Stream::Parity, 0, 0);
+        for (width, count) in [(3, 200), (40, 300), (300, 37), (84, 2)] {
+            // Variances that fall, some alike.
+            let scales: Vec<f32> = (0..width).map(|at| 3.0 / (1.0 + (at / 2) as f32)).collect();
+            let values: Vec<f32> = (0..count)
+                .flat_map(|_| scales.iter().map(|s| 5.0 + s * random.normal()).collect::<Vec<_>>())
+                .collect();
+            let embeddings = Embeddings { width, values };
+            let found = project(&embeddings, &vec![0; count], &mut |_| true).unwrap();
+            let mean: Vec<f64> = (0..width)
+                .map(|at| embeddings.rows().map(|row| f64::from(row[at])).sum::<f64>() / count as f64)
+                .collect();
+            let mut covariance = vec![vec![0.0; width]; width];
+            for row in embeddings.rows() {
+                let row: Vec<f64> = centred(row, &mean).collect();
+                for (sums, a) in covariance.iter_mut().zip(&row) {
+                    sums.iter_mut().zip(&row).for_each(|(sum, b)| *sum += a * b);
+                }
+            }
+            let total: f64 = (0..width).map(|at| covariance[at][at]).sum();
+            let (values, _) = eigen(covariance);
+            let mut values: Vec<f64> = values;
+            values.sort_by(|a, b| b.total_cmp(a));
+            for axis in 0..2 {
+                let along: f64 = found.points.iter().map(|point| point[axis] * point[axis]).sum();
+                assert!(
+                    (along - values[axis]).abs() < 1e-6 * values[0],
+                    "{width} x {count}: {along}, not {}",
+                    values[axis]
+                );
+                assert!((found.shares[axis] - values[axis] / total).abs() < 1e-6);
+            }
+            let crossed: f64 = found.points.iter().map(|[x, y]| x * y).sum();
+            assert!(crossed.abs() < 1e-6 * values[0], "directions lean on each other");
+        }
+    }
+
+    /// As wide as SiRCNN's: a second or two, not the minutes of the dense decomposition; and whoever says stop is heard.
+    #[test]
+    fn wide_embeddings_take_no_minutes() {
+        let (width, count) = (25_088, 100);
+        let mut random = Random::new(1, Stream::Parity, 0, 0);
+        let values: Vec<f32> = (0..width * count).map(|_| random.below(1000) as f32).collect();
+        let embeddings = Embeddings { width, values };
+        let start = std::time::Instant::now();
+        assert!(project(&embeddings, &vec![0; count], &mut |share| share < 0.01).is_none());
+        assert!(project(&embeddings, &vec![0; count], &mut |_| true).is_some());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+
     #[test]
     fn what_has_no_two_directions_is_not_projected() {
-        assert_eq!(project(&Embeddings { width: 1, values: vec![1.0, 2.0] }, &[0, 0]), None);
-        assert_eq!(project(&Embeddings { width: 2, values: vec![1.0, 2.0] }, &[0]), None);
-        assert_eq!(project(&Embeddings { width: 2, values: vec![f32::NAN; 4] }, &[0, 0]), None);
+        assert_eq!(project(&Embeddings { width: 1, values: vec![1.0, 2.0] }, &[0, 0], &mut |_| true), None);
+        assert_eq!(project(&Embeddings { width: 2, values: vec![1.0, 2.0] }, &[0], &mut |_| true), None);
+        assert_eq!(
+            project(&Embeddings { width: 2, values: vec![f32::NAN; 4] }, &[0, 0], &mut |_| true),
+            None
+        );
         // All in one place: no variance, no direction, but no NaN either.
-        let still = project(&Embeddings { width: 2, values: vec![1.0; 6] }, &[0, 0, 0]).unwrap();
+        let still =
+            project(&Embeddings { width: 2, values: vec![1.0; 6] }, &[0, 0, 0], &mut |_| true).unwrap();
         assert_eq!((still.points, still.shares), (vec![[0.0; 2]; 3], [0.0; 2]));
     }
 }

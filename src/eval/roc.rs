@@ -4,7 +4,7 @@
 //! and the curve joins the groups' ends by straight lines. All counts are integers; only the last
 //! division rounds. Formulas: `docs/metrics.md`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Score;
 use crate::data::Pair;
@@ -22,10 +22,12 @@ pub struct Point {
 }
 
 /// The ROC curve of scored pairs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Roc {
     /// From a threshold that no pair passes down to one that all do; at least two.
     pub points: Vec<Point>,
+    /// A threshold for each point: halfway between the similarities that it parts.
+    pub thresholds: Vec<f64>,
     /// All same pairs and all different ones; neither is 0.
     pub same: u64,
     pub different: u64,
@@ -36,18 +38,28 @@ pub struct Roc {
 pub struct RocFigures {
     pub roc_auc: f64,
     pub eer: f64,
-    pub tar_at_far: TarAtFar,
+    /// True accept rates, in percent.
+    pub tar_at_far: ByFar,
+    /// The thresholds that have them.
+    pub threshold_at_far: ByFar,
 }
 
-/// True accept rates, in percent, by false accept rate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct TarAtFar {
+/// Figures by false accept rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ByFar {
     #[serde(rename = "0.1")]
     pub tenth: f64,
     #[serde(rename = "0.01")]
     pub hundredth: f64,
     #[serde(rename = "0.001")]
     pub thousandth: f64,
+}
+
+impl ByFar {
+    /// By false accept rate.
+    pub fn each(self) -> [(f64, f64); 3] {
+        [(0.1, self.tenth), (0.01, self.hundredth), (0.001, self.thousandth)]
+    }
 }
 
 impl Roc {
@@ -63,16 +75,20 @@ impl Roc {
         }
         let mut point = Point { accepted_different: 0, accepted_same: 0 };
         let mut points = vec![point];
+        // Nothing is more similar than the first pair.
+        let mut thresholds = vec![f64::from(sorted[0].0)];
         for (at, &(similarity, is_same)) in sorted.iter().enumerate() {
             match is_same {
                 true => point.accepted_same += 1,
                 false => point.accepted_different += 1,
             }
-            if sorted.get(at + 1).is_none_or(|&(next, _)| next != similarity) {
+            let next = sorted.get(at + 1).map_or(f32::NEG_INFINITY, |&(next, _)| next);
+            if next != similarity {
                 points.push(point);
+                thresholds.push((f64::from(similarity) + f64::from(next)) / 2.0);
             }
         }
-        Some(Roc { points, same, different })
+        Some(Roc { points, thresholds, same, different })
     }
 
     /// Area under the curve, 0 to 1: the chance that a same pair is more similar than a different one,
@@ -109,18 +125,26 @@ impl Roc {
     /// The largest true accept rate, in percent, of a threshold that lets in at most one in
     /// `denominator` of the different pairs. Nothing is interpolated: it is a threshold one can use.
     pub fn tar_at_far(&self, denominator: u64) -> f64 {
+        100.0 * self.points[self.at_far(denominator)].accepted_same as f64 / self.same as f64
+    }
+
+    /// The last point with at most one in `denominator` of the different pairs; the first has none.
+    fn at_far(&self, denominator: u64) -> usize {
         let within = |point: &&Point| point.accepted_different * denominator <= self.different;
-        let best = self.points.iter().take_while(within).last();
-        100.0 * best.map_or(0, |point| point.accepted_same) as f64 / self.same as f64
+        self.points.iter().take_while(within).count().saturating_sub(1)
     }
 
     /// The figures that summaries tell.
     pub fn figures(&self) -> RocFigures {
-        let [tenth, hundredth, thousandth] = FAR_DENOMINATORS.map(|denominator| self.tar_at_far(denominator));
+        let by_far = |figure: &dyn Fn(u64) -> f64| {
+            let [tenth, hundredth, thousandth] = FAR_DENOMINATORS.map(figure);
+            ByFar { tenth, hundredth, thousandth }
+        };
         RocFigures {
             roc_auc: self.auc(),
             eer: self.eer(),
-            tar_at_far: TarAtFar { tenth, hundredth, thousandth },
+            tar_at_far: by_far(&|denominator| self.tar_at_far(denominator)),
+            threshold_at_far: by_far(&|denominator| self.thresholds[self.at_far(denominator)]),
         }
     }
 }
@@ -210,6 +234,14 @@ mod tests {
             let thresholds: Vec<f32> = (-1..=11).rev().map(|at| at as f32 / 11.0).collect();
             let rates: Vec<(f64, f64)> =
                 thresholds.iter().map(|&t| (share(&different, t), share(&same, t))).collect();
+            for denominator in [2, 3, 10] {
+                // Used as anybody would use it.
+                let threshold = roc.thresholds[roc.at_far(denominator)];
+                let accepted = |list: &[f32]| list.iter().filter(|s| f64::from(**s) > threshold).count() as f64;
+                prop_assert!(accepted(&different) * denominator as f64 <= different.len() as f64);
+                let tar = 100.0 * accepted(&same) / same.len() as f64;
+                prop_assert!((tar - roc.tar_at_far(denominator)).abs() < 1e-9, "{tar} above {threshold}");
+            }
             for denominator in [1, 2, 3, 10] {
                 let best = rates.iter().filter(|(far, _)| *far <= 1.0 / denominator as f64 + 1e-12);
                 let best = best.map(|(_, tar)| *tar).fold(0.0, f64::max);

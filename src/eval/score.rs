@@ -75,11 +75,21 @@ pub async fn score_watched(
         } else {
             distances.iter().map(|&distance| loss.similarity(distance)).collect()
         };
+        finite("a distance", &distances)?;
+        finite("a similarity", &similarities)?;
         let pair = |(distance, similarity)| Score { distance, similarity };
         scores.extend(distances.into_iter().zip(similarities).map(pair));
         rest = &rest[count..];
     }
     Ok(Some(scores))
+}
+
+/// Refuses numbers on which no figure may rest.
+pub(super) fn finite(what: &'static str, values: &[f32]) -> Result<(), SessionError> {
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(&value) => Err(SessionError::NotFinite { what, value }),
+        None => Ok(()),
+    }
 }
 
 /// Embeds images into the first rows of `embeddings`, in order. Returns whether all of them are.

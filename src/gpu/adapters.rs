@@ -142,7 +142,8 @@ pub async fn all() -> Vec<Candidate> {
         .collect()
 }
 
-/// The adapter that `wanted` means: `auto`, `cpu`, a backend, an index, or part of a name.
+/// The adapter that `wanted` means: `auto`, `cpu`, a backend, an index, or part of a name; a number
+/// beyond the list only if it is a whole word of a name.
 ///
 /// `auto` takes a hardware adapter, else the CPU, never a software adapter. Of several matches the
 /// discrete GPU goes first, then an integrated one, a software adapter last.
@@ -170,9 +171,13 @@ pub async fn choose(wanted: &str) -> Result<Choice, NoAdapter> {
 
 /// Position of the adapter that `wanted` means, of (name, backend, type).
 fn select(wanted: &str, known: &[(&str, wgpu::Backend, wgpu::DeviceType)]) -> Option<usize> {
-    let wanted = wanted.to_lowercase();
-    // A number beyond the list is part of a name, as in "4090".
-    if let Some(index) = wanted.parse().ok().filter(|&index| index < known.len()) {
+    let wanted = wanted.trim().to_lowercase();
+    if wanted.is_empty() {
+        return None;
+    }
+    // A number beyond the list may be a word of a name, as in "RTX 4090", but not a part of one.
+    let is_number = wanted.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(index) = wanted.parse().ok().filter(|&index| is_number && index < known.len()) {
         return Some(index);
     }
     let is_backend = ["vulkan", "metal", "dx12", "gl", "webgpu"].contains(&wanted.as_str());
@@ -182,7 +187,9 @@ fn select(wanted: &str, known: &[(&str, wgpu::Backend, wgpu::DeviceType)]) -> Op
         } else if is_backend {
             backend_name(backend) == wanted
         } else {
-            name.to_lowercase().contains(&wanted)
+            let name = name.to_lowercase();
+            let mut words = name.split(|c: char| c.is_whitespace() || "(),;/".contains(c));
+            if is_number { words.any(|word| word == wanted) } else { name.contains(&wanted) }
         }
     };
     let rank = |kind| match kind {
@@ -203,8 +210,11 @@ mod tests {
 
     #[test]
     fn the_adapter_asked_for_is_the_adapter_taken() {
-        let software =
-            [("llvmpipe", Vulkan, Cpu), ("Google SwiftShader", Vulkan, Cpu), ("llvmpipe", Gl, Cpu)];
+        let software = [
+            ("llvmpipe (LLVM 15.0.6, 256 bits)", Vulkan, Cpu),
+            ("Google SwiftShader", Vulkan, Cpu),
+            ("llvmpipe", Gl, Cpu),
+        ];
         let real = [
             ("llvmpipe", Vulkan, Cpu),
             ("Intel UHD", Vulkan, IntegratedGpu),
@@ -223,6 +233,13 @@ mod tests {
             ("1", &real, Some(1)),
             ("4090", &real, Some(2)),
             ("7", &real, None),
+            ("5", &software, None),
+            ("15", &software, None),
+            ("+1", &software, None),
+            ("256", &software, Some(0)),
+            (" 1 ", &software, Some(1)),
+            ("", &software, None),
+            (" ", &real, None),
             ("metal", &real, None),
             ("amd", &real, None),
             ("vulkan", &[], None),

@@ -1,9 +1,9 @@
-// sum = sum * factor + term, over and over: what the device can compute at most.
+// What a device can do at most.
 //
-// numbers: [factor, term, a place that is never written to]
-// Each invocation keeps 12 sums in registers; nothing else is read or written.
+// multiply_add: sum = sum * factor + term, over and over. Each invocation keeps 12 sums in registers; nothing else is
+// read or written. numbers: [factor, term, a place that is never written to]
 
-@group(0) @binding(0) var<storage, read_write> numbers: array<f32>;
+@group(0) @binding(2) var<storage, read_write> numbers: array<f32>;
 
 const TURNS: u32 = 4096u;
 
@@ -25,5 +25,19 @@ fn multiply_add(@builtin(global_invocation_id) id: vec3u) {
     // Sums of positive numbers never are, but the compiler does not know that.
     if sum < 0.0 {
         numbers[2] = sum;
+    }
+}
+
+// copy: target = source, read once and written once, neighbours side by side.
+
+@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+
+const COPIERS: u32 = 256u;
+
+@compute @workgroup_size(COPIERS)
+fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    for (var at = id.x; at < arrayLength(&target_); at += COPIERS * groups.x) {
+        target_[at] = source[at];
     }
 }

@@ -165,6 +165,13 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Netwo
     (model.network)(input, options)
 }
 
+/// The images that a model was made for, where nothing else is told.
+pub fn usual_input(name: &str) -> Shape {
+    // Omniglot's drawings, or MNIST's digits.
+    let size = if gives_probability(name) { 105 } else { 28 };
+    Shape { channels: 1, height: size, width: size }
+}
+
 /// Whether a model gives each image a logit for each class instead of comparing two.
 pub fn is_classifier(name: &str) -> bool {
     backbone_of(name).is_some()

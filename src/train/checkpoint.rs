@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::folder::write_aside;
+use super::output::{self, remedy};
 use super::position::Position;
 use crate::model;
 use crate::plan::{Plan, optimizer};
@@ -18,7 +18,7 @@ use crate::plan::{Plan, optimizer};
 pub enum CheckpointError {
     #[error("{}: cannot be read: {source}; check the path", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{}: cannot be written: {source}; free some space or choose another --run-dir", path.display())]
+    #[error("{}: cannot be written: {source}; {}", path.display(), remedy(source, "--run-dir"))]
     Write { path: PathBuf, source: std::io::Error },
     #[error("{}: holds more than {limit} bytes, the most that is read; name a weights file", path.display())]
     TooBig { path: PathBuf, limit: u64 },
@@ -26,8 +26,8 @@ pub enum CheckpointError {
     Format { path: PathBuf, message: String },
     #[error("{}: its metadata cannot be used: {message}; restore the file, or remove the metadata and name the --model", path.display())]
     Metadata { path: PathBuf, message: String },
-    #[error("{}: {tensor} holds {value} at position {position}; use weights of a run that did not diverge", path.display())]
-    NotFinite { path: PathBuf, tensor: String, position: usize, value: f32 },
+    #[error("{}: {unfit}; use weights of a run that did not diverge", path.display())]
+    Unfit { path: PathBuf, unfit: Unfit },
     #[error("{}: does not fit model {model}:\n{}", path.display(), problems.join("\n"))]
     Misfit { path: PathBuf, model: String, problems: Vec<String> },
 }
@@ -95,7 +95,7 @@ pub fn save(
     let entries = HashMap::from([(METADATA_KEY.to_string(), json)]);
     let file =
         safetensors::serialize(views, Some(entries)).map_err(|error| failed(std::io::Error::other(error)))?;
-    write_aside(path, &file).map_err(failed)
+    output::write(path, &file).map_err(failed)
 }
 
 /// Reads a file's f32 tensors.
@@ -140,13 +140,61 @@ pub fn parse(file: &[u8], path: &Path) -> Result<Weights, CheckpointError> {
         }
         let values: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-            let (path, value) = (path.to_path_buf(), values[position]);
-            return Err(CheckpointError::NotFinite { path, tensor: name, position, value });
-        }
         tensors.push(Loaded { name, shape: view.shape().to_vec(), values });
     }
-    Ok(Weights { tensors, metadata })
+    match unfit(tensors.iter().map(|Loaded { name, values, .. }| (name.as_str(), values.as_slice()))) {
+        Some(unfit) => Err(CheckpointError::Unfit { path: path.to_path_buf(), unfit }),
+        None => Ok(Weights { tensors, metadata }),
+    }
+}
+
+/// A value that no network can compute with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfit {
+    pub tensor: String,
+    pub position: usize,
+    pub value: f32,
+    why: &'static str,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} holds {} at position {}{}", self.tensor, self.value, self.position, self.why)
+    }
+}
+
+/// The first value that makes tensors unusable: no number, a variance below 0, or one so large that f32 overflows
+/// with it, by its square, as distances take it, or where an image's way through the network meets the largest value
+/// of each tensor. Layers in between may hide an overflow: the maximum of NaN and 0 is 0.
+pub fn unfit<'a>(tensors: impl Iterator<Item = (&'a str, &'a [f32])> + Clone) -> Option<Unfit> {
+    let found = |(tensor, values): (&str, &[f32]), bad: &dyn Fn(f32) -> bool, why| {
+        let position = values.iter().position(|&value| bad(value))?;
+        Some(Unfit { tensor: tensor.into(), position, value: values[position], why })
+    };
+    let too_large = ": with values so large 32-bit floats overflow";
+    let (mut product, mut largest) = (1.0, None);
+    for (name, values) in tensors {
+        let ending = name.rsplit('.').next().unwrap_or(name);
+        let squared = ["running_var", "second_moment"].contains(&ending);
+        let bad = found((name, values), &|value| !value.is_finite(), "")
+            .or_else(|| {
+                found((name, values), &|value| squared && value < 0.0, ": a variance is never negative")
+            })
+            .or_else(|| found((name, values), &|value| !squared && !(value * value).is_finite(), too_large));
+        if bad.is_some() {
+            return bad;
+        }
+        if optimizer::is_kept(ending) || ending.starts_with("running_") {
+            continue;
+        }
+        let most = values.iter().fold(1.0, |most: f32, value| most.max(value.abs()));
+        product *= f64::from(most);
+        if largest.is_none_or(|(before, _, _)| most > before) {
+            largest = Some((most, name, values));
+        }
+    }
+    let (most, name, values) = largest.filter(|_| product > f64::from(f32::MAX))?;
+    found((name, values), &|value| value.abs() == most, too_large)
 }
 
 /// Completes the message on a file that is no safetensors.
@@ -296,9 +344,11 @@ pub(super) mod tests {
             classes: None,
             norm_eps: crate::loss::NORM_EPS,
             threshold: 1.0 / 3.0,
+            threshold_at_far: None,
             seed: 0,
             epoch: 2,
             step: 600,
+            run: None,
         }
     }
 

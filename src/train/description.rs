@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::Fingerprint;
 use crate::data::Shape;
+use crate::eval::roc::ByFar;
 use crate::loss::{Loss, PairDistance};
 use crate::model::ModelOptions;
 use crate::ops::activation::ActivationKind;
@@ -31,10 +33,16 @@ pub struct Description {
     pub norm_eps: f32,
     /// Similarity above which the validation pairs are told apart best.
     pub threshold: f64,
+    /// Similarities above which so many of the different validation pairs lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_at_far: Option<ByFar>,
     pub seed: u64,
     /// Whole epochs and training steps that led to these weights.
     pub epoch: u64,
     pub step: u64,
+    /// The run that they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Fingerprint>,
 }
 
 impl Description {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::setup;
 use crate::data::Pair;
+use crate::eval::collapse::Answered;
 use crate::eval::oneshot::{self, Solved, Tasks};
 use crate::eval::{self, Score};
 use crate::plan::{BatchLayout, Plan};
@@ -76,6 +77,8 @@ pub struct Answers {
     /// One for each pair; of others there are none.
     pub scores: Vec<Score>,
     pub solved: Option<Solved>,
+    /// What they show of the network.
+    pub answered: Answered,
 }
 
 impl Examples {
@@ -85,6 +88,16 @@ impl Examples {
             Examples::Images(images) => images.len(),
             Examples::Tasks(tasks) => tasks.list.len(),
         }
+    }
+
+    /// What they are, as [`Measure::counted`] has it.
+    pub fn measure_name(&self) -> &'static str {
+        match self {
+            Examples::Pairs(_) => Measure::Pairs,
+            Examples::Images(_) => Measure::Classes,
+            Examples::Tasks(_) => Measure::Tasks,
+        }
+        .counted()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -135,26 +148,28 @@ impl Examples {
         labels: &[u32],
         go_on: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Option<Answers>, SessionError> {
-        let (accuracy, loss, scores, solved) = match self {
+        let (accuracy, loss, scores, solved, answered) = match self {
             Examples::Pairs(pairs) => {
                 let Some(scores) = eval::score_watched(executor, pairs, go_on).await? else {
                     return Ok(None);
                 };
                 // At one half, as in the paper.
                 let metrics = eval::metrics(pairs, &scores, executor.plan().learnt(), 0.5);
-                (metrics.accuracy, metrics.loss, scores, None)
+                let answered = Answered::of_pairs(pairs, &scores, executor.plan().features);
+                (metrics.accuracy, metrics.loss, scores, None, answered)
             }
             Examples::Images(images) => {
                 let Some(metrics) = eval::classify_watched(executor, images, labels, go_on).await? else {
                     return Ok(None);
                 };
-                (metrics.accuracy, metrics.loss, Vec::new(), None)
+                (metrics.accuracy, metrics.loss, Vec::new(), None, Answered::of_classes(&metrics))
             }
             Examples::Tasks(tasks) => {
                 let Some(solved) = oneshot::solve(executor, tasks, go_on).await? else { return Ok(None) };
-                (solved.figures.accuracy, solved.figures.loss, Vec::new(), Some(solved))
+                let answered = Answered::of_tasks(&solved.figures, tasks.way());
+                (solved.figures.accuracy, solved.figures.loss, Vec::new(), Some(solved), answered)
             }
         };
-        Ok(Some(Answers { accuracy, loss, scores, solved }))
+        Ok(Some(Answers { accuracy, loss, scores, solved, answered }))
     }
 }

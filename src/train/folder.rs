@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::output::{self, remedy};
+
 /// Name of the file that a process locks while it trains into the folder.
 const LOCK: &str = ".lock";
 
 /// Why a run's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    #[error("{}: cannot be written: {source}; free some space or choose another --run-dir", path.display())]
+    #[error("{}: cannot be written: {source}; {}", path.display(), remedy(source, "--run-dir"))]
     Write { path: PathBuf, source: std::io::Error },
     #[error(
         "--run-dir {}: another process is training into this folder; wait for it, or name another folder",
@@ -35,6 +37,8 @@ pub enum FolderError {
     NoRun { path: PathBuf },
     #[error("--run-dir {}: is a file; name a folder, or a path where there is nothing yet", path.display())]
     IsFile { path: PathBuf },
+    #[error("{}: {message}; restore the file, or start anew in another folder", path.display())]
+    Incomplete { path: PathBuf, message: String },
     #[error("{}: line {line} is not one of this program's: {message}; restore the file, or start anew", path.display())]
     Line { path: PathBuf, line: usize, message: String },
 }
@@ -44,6 +48,22 @@ pub enum FolderError {
 pub struct RunFolder {
     path: PathBuf,
     _lock: File,
+    /// Folders that were made for it, outermost first.
+    made: Vec<PathBuf>,
+    /// Whether nobody had locked it before.
+    is_new: bool,
+}
+
+/// A start that was refused leaves nothing behind.
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if !self.is_new || self.file("config.toml").exists() {
+            return;
+        }
+        let _ = std::fs::remove_file(self.file(LOCK));
+        // Only empty ones go.
+        let _ = self.made.iter().rev().try_for_each(std::fs::remove_dir);
+    }
 }
 
 impl RunFolder {
@@ -79,7 +99,7 @@ impl RunFolder {
     /// It cannot be made.
     pub fn numbered(parent: &Path, suffix: &str) -> Result<Self, FolderError> {
         let unwritable = |path: &Path, source| FolderError::Write { path: path.to_path_buf(), source };
-        std::fs::create_dir_all(parent).map_err(|source| unwritable(parent, source))?;
+        let mut made = make(parent).map_err(|source| unwritable(parent, source))?;
         let taken = std::fs::read_dir(parent)
             .map_err(|source| unwritable(parent, source))?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.split('-').next()?.parse::<u64>().ok())
@@ -89,7 +109,12 @@ impl RunFolder {
         loop {
             let path = parent.join(format!("{number}-{suffix}"));
             match std::fs::create_dir(&path) {
-                Ok(()) => return Self::create(&path),
+                Ok(()) => {
+                    let mut folder = Self::create(&path)?;
+                    made.push(path);
+                    folder.made = made;
+                    return Ok(folder);
+                }
                 // Another run was quicker.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(unwritable(&path, error)),
@@ -102,7 +127,8 @@ impl RunFolder {
         if path.is_file() {
             return Err(FolderError::IsFile { path: path.to_path_buf() });
         }
-        std::fs::create_dir_all(path).map_err(unwritable)?;
+        let made = make(path).map_err(unwritable)?;
+        let is_new = !path.join(LOCK).exists();
         // The operating system frees the lock of a process that was killed.
         let lock = OpenOptions::new()
             .create(true)
@@ -111,7 +137,7 @@ impl RunFolder {
             .open(path.join(LOCK))
             .map_err(unwritable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(RunFolder { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(RunFolder { path: path.to_path_buf(), _lock: lock, made, is_new }),
             Err(TryLockError::WouldBlock) => Err(FolderError::Busy { path: path.to_path_buf() }),
             Err(TryLockError::Error(source)) => Err(unwritable(source)),
         }
@@ -144,7 +170,16 @@ impl RunFolder {
     /// [`FolderError::Write`]
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), FolderError> {
         let path = self.file(name);
-        write_aside(&path, contents).map_err(|source| FolderError::Write { path, source })
+        output::write(&path, contents).map_err(|source| FolderError::Write { path, source })
+    }
+
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// [`FolderError::Write`]
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
+        let path = self.file(to);
+        std::fs::rename(self.file(from), &path).map_err(|source| FolderError::Write { path, source })
     }
 
     /// Reads a file of one JSON object a line and cuts off, from the first line on that `keep`
@@ -157,10 +192,35 @@ impl RunFolder {
         name: &str,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, FolderError> {
+        let (lines, kept, text) = self.parse(name, keep)?;
+        if kept < text.len() {
+            self.write(name, &text.as_bytes()[..kept])?;
+        }
+        Ok(lines)
+    }
+
+    /// The same lines, but nothing is cut off.
+    ///
+    /// # Errors
+    /// As [`Self::lines`].
+    pub fn whole_lines<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, FolderError> {
+        Ok(self.parse(name, keep)?.0)
+    }
+
+    /// Lines up to the first that `keep` refuses, how many bytes they have, and the whole text.
+    fn parse<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, usize, String), FolderError> {
         let path = self.file(name);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(FolderError::Write { path, source }),
         };
         let (mut lines, mut length) = (Vec::new(), 0);
@@ -179,12 +239,17 @@ impl RunFolder {
             length += line.len();
             lines.push(value);
         }
-        if length < text.len() {
-            write_aside(&path, &text.as_bytes()[..length])
-                .map_err(|source| FolderError::Write { path, source })?;
-        }
-        Ok(lines)
+        Ok((lines, length, text))
     }
+}
+
+/// Makes a folder and those around it; returns the new ones, outermost first.
+fn make(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let missing = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists());
+    let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+    made.reverse();
+    std::fs::create_dir_all(path)?;
+    Ok(made)
 }
 
 /// A file to which a run adds a JSON object a line.
@@ -230,31 +295,6 @@ impl Lines {
     }
 }
 
-/// Replaces a file only by a whole one: written aside, synced, renamed.
-///
-/// # Errors
-/// What the file system reports; the file is then as it was.
-pub fn write_aside(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".partial");
-    let aside = PathBuf::from(aside);
-    let written = File::create(&aside).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| std::fs::rename(&aside, path)) {
-        // Half a file helps nobody, and its room may be what is missing.
-        let _ = std::fs::remove_file(&aside);
-        return Err(error);
-    }
-    // The rename itself lies in the folder. Not every system can sync one.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,11 +325,33 @@ mod tests {
         RunFolder::resume(parent.path()).unwrap();
     }
 
+    /// But nothing that was there before goes, and no run.
+    #[test]
+    fn what_was_made_for_nothing_goes_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b/run");
+        drop(RunFolder::create(&path).unwrap());
+        assert!(!parent.path().join("a").exists());
+        drop(RunFolder::numbered(&parent.path().join("runs"), "net").unwrap());
+        assert!(!parent.path().join("runs").exists());
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("notes"), "mine").unwrap();
+        assert!(RunFolder::create(&path).is_err());
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1, "the lock goes, the notes stay");
+        std::fs::remove_file(path.join("notes")).unwrap();
+        RunFolder::create(&path).unwrap().write("config.toml", b"").unwrap();
+        assert!(path.join("config.toml").exists());
+    }
+
     #[test]
     fn numbers_go_on() {
         let parent = tempfile::tempdir().unwrap();
         std::fs::create_dir(parent.path().join("7-old")).unwrap();
-        let next = || RunFolder::numbered(parent.path(), "net").unwrap().path().to_path_buf();
+        let next = || {
+            let folder = RunFolder::numbered(parent.path(), "net").unwrap();
+            folder.write("config.toml", b"").unwrap();
+            folder.path().to_path_buf()
+        };
         assert_eq!(next(), parent.path().join("8-net"));
         assert_eq!(next(), parent.path().join("9-net"));
     }
@@ -319,16 +381,5 @@ mod tests {
         std::fs::write(folder.file("metrics.jsonl"), "{\"step\":1}\nhello\n").unwrap();
         let error = folder.lines("metrics.jsonl", |_: &Line| true).unwrap_err();
         assert!(matches!(error, FolderError::Line { line: 2, .. }), "{error}");
-    }
-
-    #[test]
-    fn what_cannot_be_written_leaves_the_file_as_it_was() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("file");
-        write_aside(&path, b"good").unwrap();
-        // A folder stands where the new file would be written first.
-        std::fs::create_dir(parent.path().join("file.partial")).unwrap();
-        assert!(write_aside(&path, b"new").is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), b"good");
     }
 }

@@ -1,12 +1,14 @@
 //! What came of a run, and what its summary says.
 
+use super::error::RunError;
 use super::examples::{Examples, Measure};
 use super::position::Position;
+use super::run::Watch;
 use super::sampler::Sampler;
 use super::summary::{EpochMetrics, Speed, Summary};
-use crate::data::Pair;
+use crate::data::{Pair, Split};
 use crate::eval::oneshot::{Solved, Tasks};
-use crate::eval::{self, ClassMetrics, Projection, Roc, Score};
+use crate::eval::{self, ClassMetrics, Projection, Roc, Score, classes, embeddings, pca};
 use crate::session::Session;
 
 /// What came of a run.
@@ -15,6 +17,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// It ended before its last epoch, because validation did not get better any more.
     pub stopped_early: bool,
+    /// Whether some validation was better than chance, or the run is too young to be judged.
+    pub learned: bool,
     pub position: Position,
     /// Every epoch so far.
     pub epochs: Vec<EpochMetrics>,
@@ -56,6 +60,46 @@ impl Test {
 }
 
 impl Outcome {
+    /// Adds what the embeddings of training and test images tell of classes, with the best weights, which the executor
+    /// holds. A classifier's logits are no embeddings, and classes that tasks are made of have no training images.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub async fn embed(
+        &mut self,
+        executor: &mut dyn Session,
+        sampler: &Sampler<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<(), RunError> {
+        let Some(of_test) = self.test.as_mut().filter(|_| sampler.measure == Measure::Pairs) else {
+            return Ok(());
+        };
+        let Sampler { dataset, split: Split { train, test, .. }, .. } = sampler;
+        let mut embed = async |images: &[u32], what| {
+            let mut go_on = |share| {
+                watch.scoring(what, share);
+                !watch.interrupted()
+            };
+            embeddings::embeddings(executor, images, &mut go_on).await
+        };
+        let trained = embed(train, "embeddings of training images").await?;
+        let tested = embed(test, "embeddings of test images").await?;
+        if let (Some(trained), Some(tested)) = (trained, tested) {
+            let labels = |images: &[u32]| -> Vec<u32> {
+                images.iter().filter_map(|&image| dataset.labels.get(image as usize).copied()).collect()
+            };
+            let test_labels = labels(test);
+            let go_on = &mut |share| {
+                watch.scoring("classes by embeddings", share);
+                !watch.interrupted()
+            };
+            of_test.classes = classes::metrics((&trained, &labels(train)), (&tested, &test_labels), go_on);
+            of_test.projection = pca::project(&tested, &test_labels, go_on);
+        }
+        self.interrupted = watch.interrupted();
+        Ok(())
+    }
+
     /// What the run's `summary.json` says.
     pub fn summary(&self, executor: &dyn Session, sampler: &Sampler) -> Summary {
         let Sampler { dataset, measure, seed, .. } = *sampler;
@@ -119,6 +163,7 @@ impl Outcome {
             roc_auc: roc.map(|roc| roc.roc_auc),
             eer: roc.map(|roc| roc.eer),
             tar_at_far: roc.map(|roc| roc.tar_at_far),
+            threshold_at_far: roc.map(|roc| roc.threshold_at_far),
             class_accuracy_centroid: classes.map(|classes| classes.centroid),
             class_accuracy_knn: classes.map(|classes| classes.knn),
             threshold,

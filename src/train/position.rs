@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::epoch::Totals;
+use crate::eval::roc::ByFar;
 
 /// Where a run stands. Pairs, schedules and seeds follow from it and the settings; times are left
 /// out, so that the same run gives the same file.
@@ -27,6 +28,16 @@ pub struct Best {
     pub val_loss: f64,
     /// Similarity above which its validation pairs are told apart best.
     pub threshold: f64,
+    /// Similarities above which so many of its different validation pairs lie.
+    #[serde(default)]
+    pub threshold_at_far: Option<ByFar>,
+    /// Whether its validation was better than chance.
+    #[serde(default = "yes")]
+    pub better_than_chance: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Best {
@@ -42,7 +53,14 @@ mod tests {
 
     #[test]
     fn the_best_is_more_accurate_then_of_less_loss_then_earlier() {
-        let best = Best { epoch: 3, val_accuracy: 98.0, val_loss: 0.2, threshold: 0.5 };
+        let best = Best {
+            epoch: 3,
+            val_accuracy: 98.0,
+            val_loss: 0.2,
+            threshold: 0.5,
+            threshold_at_far: None,
+            better_than_chance: true,
+        };
         for (accuracy, loss, beaten) in
             [(98.1, 0.9, true), (98.0, 0.1, true), (98.0, 0.2, false), (98.0, 0.3, false), (97.9, 0.0, false)]
         {

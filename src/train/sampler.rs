@@ -1,7 +1,7 @@
 //! Where a run's examples come from: the same settings give the same ones, whenever a run is resumed.
 
+use super::error::RunError;
 use super::examples::{Examples, Measure};
-use super::run::RunError;
 use crate::data::{DataError, Dataset, Pool, Sampling, Split, Steps, Stream, labelled, pairs};
 use crate::eval::oneshot::{self, Protocol};
 use crate::plan::BatchLayout;
@@ -82,6 +82,20 @@ impl Sampler<'_> {
         })
     }
 
+    /// The validation pairs that a threshold is chosen on, where validation is not by pairs itself.
+    ///
+    /// # Errors
+    /// The set cannot be paired.
+    pub fn calibration(&self) -> Result<Option<Examples>, DataError> {
+        match self.measure {
+            Measure::Tasks => {
+                let Sampler { dataset, split, seed, .. } = *self;
+                Ok(Some(Examples::Pairs(pairs::validation(&dataset.labels, split, seed)?)))
+            }
+            Measure::Pairs | Measure::Classes => Ok(None),
+        }
+    }
+
     /// Those of the test; none where the set has no test images.
     ///
     /// # Errors
@@ -122,7 +136,7 @@ impl Sampler<'_> {
             return Err(RunError::TooFew { batch, found, batch_size });
         }
         let mut room = (0, 0);
-        for examples in [Some(self.validation()?), self.test()?].into_iter().flatten() {
+        for examples in [Some(self.validation()?), self.calibration()?, self.test()?].into_iter().flatten() {
             let (images, pairs) = match &examples {
                 // A pair and its opposite for each image.
                 Examples::Pairs(pairs) => (pairs.len() / 2, pairs.len()),

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::examples::Measure;
-use crate::eval::roc::TarAtFar;
+use crate::eval::roc::ByFar;
 use crate::plan::Plan;
 use crate::session::AdapterInfo;
 
 /// One line of `metrics.jsonl`; accuracies in percent, times in seconds.
 ///
-/// Measured by one-shot tasks, the validation's accuracy is `oneshot_accuracy` there. The accuracies of a classifier are
+/// Measured by one-shot tasks, the validation's accuracy and loss are `oneshot_accuracy` and `oneshot_loss` there: the
+/// loss is the cross-entropy of a task's classes, which is not to be compared with that of training. The accuracies of a classifier are
 /// `train_class_accuracy` and `val_class_accuracy`, and its speed is `images_per_second`: nothing that counts pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Line", from = "Line")]
@@ -33,7 +34,6 @@ struct Line {
     epoch: u64,
     step: u64,
     train_loss: f64,
-    val_loss: f64,
     #[serde(flatten)]
     counted: Counted,
     train_seconds: f64,
@@ -44,9 +44,25 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Counted {
-    Pairs { train_accuracy: f64, val_accuracy: f64, pairs_per_second: f64 },
-    Classes { train_class_accuracy: f64, val_class_accuracy: f64, images_per_second: f64 },
-    Tasks { train_accuracy: f64, oneshot_accuracy: f64, pairs_per_second: f64 },
+    Pairs {
+        val_loss: f64,
+        train_accuracy: f64,
+        val_accuracy: f64,
+        pairs_per_second: f64,
+    },
+    Classes {
+        val_loss: f64,
+        train_class_accuracy: f64,
+        val_class_accuracy: f64,
+        images_per_second: f64,
+    },
+    Tasks {
+        #[serde(alias = "val_loss")]
+        oneshot_loss: f64,
+        train_accuracy: f64,
+        oneshot_accuracy: f64,
+        pairs_per_second: f64,
+    },
 }
 
 impl From<EpochMetrics> for Line {
@@ -54,32 +70,36 @@ impl From<EpochMetrics> for Line {
         let EpochMetrics { epoch, step, train_loss, val_loss, train_seconds, val_seconds, .. } = metrics;
         let EpochMetrics { train_accuracy, val_accuracy, pairs_per_second, measure, .. } = metrics;
         let counted = match measure {
-            Measure::Pairs => Counted::Pairs { train_accuracy, val_accuracy, pairs_per_second },
+            Measure::Pairs => Counted::Pairs { val_loss, train_accuracy, val_accuracy, pairs_per_second },
             Measure::Classes => Counted::Classes {
+                val_loss,
                 train_class_accuracy: train_accuracy,
                 val_class_accuracy: val_accuracy,
                 images_per_second: pairs_per_second,
             },
-            Measure::Tasks => {
-                Counted::Tasks { train_accuracy, oneshot_accuracy: val_accuracy, pairs_per_second }
-            }
+            Measure::Tasks => Counted::Tasks {
+                oneshot_loss: val_loss,
+                train_accuracy,
+                oneshot_accuracy: val_accuracy,
+                pairs_per_second,
+            },
         };
-        Line { epoch, step, train_loss, val_loss, counted, train_seconds, val_seconds }
+        Line { epoch, step, train_loss, counted, train_seconds, val_seconds }
     }
 }
 
 impl From<Line> for EpochMetrics {
     fn from(line: Line) -> Self {
-        let Line { epoch, step, train_loss, val_loss, counted, train_seconds, val_seconds } = line;
-        let (measure, train_accuracy, val_accuracy, pairs_per_second) = match counted {
-            Counted::Pairs { train_accuracy, val_accuracy, pairs_per_second } => {
-                (Measure::Pairs, train_accuracy, val_accuracy, pairs_per_second)
+        let Line { epoch, step, train_loss, counted, train_seconds, val_seconds } = line;
+        let (measure, val_loss, train_accuracy, val_accuracy, pairs_per_second) = match counted {
+            Counted::Pairs { val_loss, train_accuracy, val_accuracy, pairs_per_second } => {
+                (Measure::Pairs, val_loss, train_accuracy, val_accuracy, pairs_per_second)
             }
-            Counted::Classes { train_class_accuracy, val_class_accuracy, images_per_second } => {
-                (Measure::Classes, train_class_accuracy, val_class_accuracy, images_per_second)
+            Counted::Classes { val_loss, train_class_accuracy, val_class_accuracy, images_per_second } => {
+                (Measure::Classes, val_loss, train_class_accuracy, val_class_accuracy, images_per_second)
             }
-            Counted::Tasks { train_accuracy, oneshot_accuracy, pairs_per_second } => {
-                (Measure::Tasks, train_accuracy, oneshot_accuracy, pairs_per_second)
+            Counted::Tasks { oneshot_loss, train_accuracy, oneshot_accuracy, pairs_per_second } => {
+                (Measure::Tasks, oneshot_loss, train_accuracy, oneshot_accuracy, pairs_per_second)
             }
         };
         EpochMetrics {
@@ -174,7 +194,9 @@ pub struct Summary {
     /// Of the test pairs: equal error rate.
     pub eer: Option<f64>,
     /// Of the test pairs: true accept rates by false accept rate.
-    pub tar_at_far: Option<TarAtFar>,
+    pub tar_at_far: Option<ByFar>,
+    /// Similarities above which the test pairs have these rates.
+    pub threshold_at_far: Option<ByFar>,
     /// Test images whose class the nearest mean of training embeddings tells: no pair accuracy.
     pub class_accuracy_centroid: Option<f64>,
     /// Test images whose class the five nearest training embeddings tell: no pair accuracy.
@@ -214,9 +236,12 @@ mod tests {
     #[test]
     fn a_line_says_what_was_counted() {
         for (measure, names) in [
-            (Measure::Pairs, ["train_accuracy", "val_accuracy", "pairs_per_second"]),
-            (Measure::Classes, ["train_class_accuracy", "val_class_accuracy", "images_per_second"]),
-            (Measure::Tasks, ["train_accuracy", "oneshot_accuracy", "pairs_per_second"]),
+            (Measure::Pairs, ["train_accuracy", "val_accuracy", "pairs_per_second", "val_loss"]),
+            (
+                Measure::Classes,
+                ["train_class_accuracy", "val_class_accuracy", "images_per_second", "val_loss"],
+            ),
+            (Measure::Tasks, ["train_accuracy", "oneshot_accuracy", "pairs_per_second", "oneshot_loss"]),
         ] {
             let metrics = EpochMetrics {
                 epoch: 2,
@@ -231,9 +256,12 @@ mod tests {
                 measure,
             };
             let line = serde_json::to_value(&metrics).unwrap();
-            assert_eq!(names.map(|name| line[name].as_f64()), [90.0, 80.0, 70.0].map(Some), "{line}");
+            assert_eq!(names.map(|name| line[name].as_f64()), [90.0, 80.0, 70.0, 0.25].map(Some), "{line}");
             assert_eq!(line.as_object().unwrap().len(), 9, "{line}");
-            assert_eq!(serde_json::from_value::<EpochMetrics>(line).unwrap(), metrics);
+            assert_eq!(serde_json::from_value::<EpochMetrics>(line.clone()).unwrap(), metrics);
+            // As it was called before it had a name of its own.
+            let old = line.to_string().replace("oneshot_loss", "val_loss");
+            assert_eq!(serde_json::from_str::<EpochMetrics>(&old).unwrap(), metrics);
         }
     }
 }

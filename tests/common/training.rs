@@ -50,9 +50,11 @@ pub fn short_run(
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,
+        threshold_at_far: None,
         seed: 0,
         epoch: 0,
         step: 0,
+        run: None,
     };
     let weights = setup::initial_values(&plan, 0);
     let mut session = block_on(Gpu::new(gpu.clone(), plan))?;

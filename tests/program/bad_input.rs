@@ -31,6 +31,7 @@ fn flags_that_cannot_train() {
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["--adapter", "no such card"], 4, &["no adapter matches \"no such card\"", "--adapter cpu"]),
         (&["--adapter", "99"], 4, &["--adapter cpu"]),
+        (&["--adapter", ""], 4, &["no adapter matches \"\"", "--adapter cpu"]),
         (&["--model", "resnet"], 2, &["the models are: sn-lenet5"]),
         (&["--dataset", "mnits"], 2, &["mnits", "fashion-mnist"]),
         (&["--dataset", "mnist"], 2, &["--data-dir"]),
@@ -43,8 +44,18 @@ fn flags_that_cannot_train() {
         (&["--lr", "inf"], 2, &["--lr inf"]),
         (&["--lr", "-1"], 2, &["--lr -1: must be a positive number"]),
         (&["--adam-eps", "0"], 2, &["--adam-eps"]),
-        (&["--margin", "0"], 2, &["--margin"]),
-        (&["--loss", "episodes"], 2, &["a batch of 64 does not hold whole episodes", "multiple of 20"]),
+        (&["--lr", "1e-50"], 2, &["--lr 0.", "such as 0.001"]),
+        (&["--lr", "1e300"], 2, &["--lr 1", "f32"]),
+        (&["--margin", "0"], 2, &["--margin 0: must be a positive number", "such as 1"]),
+        (&["--threads", "100000"], 2, &["--threads 100000: must be 0", "to 1024"]),
+        (&["--model", "lenet5", "--loss", "hadsell"], 2, &["--loss: lenet5 classifies images"]),
+        (&["--model", "lenet5", "--margin", "2"], 2, &["--margin: lenet5 classifies images"]),
+        (&["--loss", "episodes", "--batch-size", "61"], 2, &["a batch of 61 does not hold whole episodes"]),
+        (
+            &["--loss", "episodes", "--way", "20"],
+            2,
+            &["a batch of 64 does not hold whole episodes", "multiple of 20"],
+        ),
         (&["--loss", "episodes", "--way", "1"], 2, &["an episode of 1", "--way 2"]),
         (&["--way", "8"], 2, &["--way", "--loss episodes"]),
         (&["--loss", "episodes", "--way", "8", "--distance", "l1"], 2, &["Euclidean distance"]),
@@ -59,7 +70,11 @@ fn flags_that_cannot_train() {
     for (arguments, code, words) in cases {
         let arguments = [&["train"], *arguments].concat();
         let adapter: &[&str] = if arguments.contains(&"--adapter") { &[] } else { &["--adapter", "cpu"] };
-        refused(parent.path(), &[&arguments, adapter].concat(), *code, words);
+        let elsewhere = arguments.iter().any(|flag| ["--run-dir", "--resume"].contains(flag));
+        let folder: &[&str] = if elsewhere { &[] } else { &["--run-dir", "new/run"] };
+        refused(parent.path(), &[&arguments, adapter, folder].concat(), *code, words);
+        let left = std::fs::read_dir(parent.path()).unwrap().count();
+        assert_eq!(left, 0, "{arguments:?} left something behind");
     }
     refused(parent.path(), &["parity", "--adapter", "cpu", "--op", "conv3d"], 2, &["conv3d", "conv2d"]);
 }
@@ -149,6 +164,15 @@ fn a_set_given_as_another_is_warned_of() {
     ends(&output, &arguments, 0, &["warning: ", "is not the published file of mnist", "MD5"]);
 }
 
+/// A glyph as a PNG.
+fn picture(index: usize) -> Vec<u8> {
+    let set = gpu_siamese::data::glyphs::generate(&Default::default(), 0);
+    let grey = image::GrayImage::from_raw(28, 28, set.image(index).unwrap().to_vec()).unwrap();
+    let mut png = std::io::Cursor::new(Vec::new());
+    grey.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    png.into_inner()
+}
+
 type Raw = (String, Vec<usize>, Dtype, Vec<u8>);
 
 /// The tensors of a weights file, changed and written anew without metadata.
@@ -209,7 +233,21 @@ fn weights_that_cannot_be_used() {
     changed(&best, &at("nan"), |tensors| {
         tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.3[8..12].fill(0xff));
     });
+    // Values that are finite, but not what follows from them.
+    let set = |name: &str, tensor: &str, value: f32| {
+        changed(&best, &at(name), |tensors| {
+            let (.., bytes) = tensors.iter_mut().find(|t| t.0 == tensor).unwrap();
+            bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|number| *number = value.to_le_bytes());
+        });
+    };
+    set("huge", "conv1.bias", 3e38);
+    set("large", "fc2.weight", 1e30);
+    set("variance", "head.norm.running_var", -1.0);
+    set("overflow-of-a-distance", "fc2.weight", 1.5e19);
     let cases: &[(&str, &[&str])] = &[
+        ("huge", &["conv1.bias holds 3", "at position 0", "32-bit floats overflow"]),
+        ("large", &["fc2.weight holds 1", "32-bit floats overflow"]),
+        ("variance", &["head.norm.running_var holds -1", "never negative"]),
         ("junk", &["is not a safetensors file"]),
         ("empty", &["is not a safetensors file"]),
         ("truncated", &["is not a safetensors file"]),
@@ -233,6 +271,20 @@ fn weights_that_cannot_be_used() {
     }
     let eval = ["eval", "--adapter", "cpu", "--weights"];
     refused(parent.path(), &[&eval[..], &["huge-input"]].concat(), 3, &["images of 99999999999x28x28"]);
+    std::fs::write(at("a.png"), picture(0)).unwrap();
+    std::fs::write(at("b.png"), picture(1)).unwrap();
+    let overflow = ["--adapter", "cpu", "--model", "sn-lenet5", "--weights", "overflow-of-a-distance"];
+    for command in [
+        &["eval"][..],
+        &["eval", "--json"],
+        &["compare", "a.png", "b.png"],
+        &["oneshot", "--dataset", "glyph-alphabets"],
+    ] {
+        let arguments = [command, &overflow].concat();
+        let output = program().args(&arguments).current_dir(parent.path()).output().unwrap();
+        ends(&output, &arguments, 5, &["a distance is", "did not diverge"]);
+        assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
     // The rest is about weights that are fine.
     changed(&best, &at("foreign"), |_| {});
     let run = ["--adapter", "cpu", "--run-dir", "run"];
@@ -279,7 +331,14 @@ fn weights_that_cannot_be_used() {
         refused(parent.path(), &[&["eval"], &run[..], &["--pairs", list]].concat(), 3, words);
     }
     let scores = [&["eval"], &run[..], &["--scores", "no/such/folder.csv"]].concat();
-    refused(parent.path(), &scores, 6, &["no/such", "choose another path"]);
+    refused(parent.path(), &scores, 6, &["no/such", "choose another --scores"]);
+    if cfg!(unix) {
+        // Not a file to be replaced.
+        let scores = [&["eval"], &run[..], &["--scores", "/dev/stdout"]].concat();
+        let output = program().args(scores).current_dir(parent.path()).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.lines().filter(|line| line.split(',').count() == 5).count(), 4001, "{printed}");
+    }
     let compare = [&["compare"], &run[..], &["text.png", "text.png"]].concat();
     refused(parent.path(), &compare, 3, &["text.png", "PNG, JPEG"]);
     refused(parent.path(), &[&["compare"], &run[..], &["text.png"]].concat(), 2, &["<B>"]);
@@ -333,7 +392,7 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
     );
     let output =
         std::process::Command::new("sh").args(["-c", &script]).current_dir(parent.path()).output().unwrap();
-    ends(&output, &["full disk"], 6, &["best.safetensors", "cannot be written", "free some space"]);
+    ends(&output, &["full disk"], 6, &[".safetensors", "cannot be written", "free some space"]);
     let after = files.map(|name| std::fs::read(folder.join(name)).unwrap());
     assert_eq!(before[..2], after[..2]);
     assert!(!folder.join("best.safetensors.partial").exists());

@@ -108,6 +108,35 @@ fn every_combination_is_timed() {
     }
 }
 
+/// A network for other images than MNIST's, at its own size and at another.
+#[test]
+fn images_have_the_size_that_the_network_wants() {
+    for (model, input) in [("sircnn", None), ("resnet-small", Some("3x32x40"))] {
+        let given = ["--adapter", "cpu", "--model", model, "--batch-size", "2", "--rounds", "1"];
+        let input: Vec<&str> = input.iter().flat_map(|input| ["--input", input]).collect();
+        let found = run(&[&["bench", "--json"], &given[..], &input].concat());
+        assert!(found.status.success(), "{}", stderr(&found));
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+        let size = if input.is_empty() { "1x105x105" } else { input[1] };
+        let plan = run(&[
+            "plan",
+            "--json",
+            "--adapter",
+            "cpu",
+            "--model",
+            model,
+            "--batch-size",
+            "2",
+            "--input",
+            size,
+        ]);
+        let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+        assert_eq!(found["results"][0]["flops_per_step"], plan["flops_per_step"], "{model}");
+    }
+    let huge = run(&["bench", "--adapter", "cpu", "--input", "3x4096x4096"]);
+    assert_eq!(huge.status.code(), Some(2), "{}", stderr(&huge));
+}
+
 #[test]
 fn people_get_a_table() {
     let output = run(&["bench", "--adapter", "cpu", "--batch-size", "8", "--rounds", "1"]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::idx;
 use crate::common::program::{has_vulkan, json, long, program, real_data, run, stderr, train, words};
 use serde_json::Value;
 
@@ -79,6 +80,87 @@ fn the_same_run_twice_gives_the_same_bits() {
         }
         weights.push((executor, bytes));
     }
+}
+
+/// Whatever the loss, the layers, the data: a network that makes the same of all images is no result. A young one may
+/// still learn.
+#[test]
+fn a_run_that_collapses_says_so() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("grey");
+    idx::write_set(&data.join("mnist"));
+    for (name, count) in [(idx::NAMES[0], 60), (idx::NAMES[2], 20)] {
+        let grey = idx::file(2051, &[count, 28, 28], &vec![99; 784 * count as usize]);
+        std::fs::write(data.join("mnist").join(name), grey).unwrap();
+    }
+    let grey = ["--dataset", "mnist", "--batch-size", "8", "--data-dir", data.to_str().unwrap()];
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--loss", "hadsell", "--lr", "1"], &["100.0 % of the pairs lie on one side", "ROC curve is 0.5"]),
+        (&["--loss", "cross-entropy", "--lr", "1"], &["distances of pairs spread from"]),
+        (&["--activation", "sigmoid", "--lr", "3"], &["100.0 % of them are the same"]),
+        (&["--model", "lenet5", "--lr", "3"], &["are given one class", "% are right"]),
+        (&grey, &["100.0 % of them are the same", "images and labels can be learned"]),
+    ];
+    for (number, (arguments, words)) in cases.iter().enumerate() {
+        let folder = parent.path().join(number.to_string());
+        let folder = folder.to_str().unwrap();
+        let output =
+            run(&[&["train", "--adapter", "cpu", "--epochs", "1", "--run-dir", folder], *arguments].concat());
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}: {message}");
+        for words in [&["the network collapsed: after step", "smaller --lr"], *words].concat() {
+            assert!(message.contains(words), "{arguments:?} does not say \"{words}\": {message}");
+        }
+        let used = run(&["compare", "--run-dir", folder, "a.png", "b.png"]);
+        assert_eq!(used.status.code(), Some(3), "{arguments:?}: {}", stderr(&used));
+    }
+    // All pairs on one side, but not for good.
+    let young = ["--adapter", "cpu", "--loss", "hadsell", "--max-steps", "1"];
+    let (_, summary) = train(parent.path(), "young", &young);
+    assert_eq!(summary["val_accuracy"], 50.0);
+}
+
+/// Also where one-shot tasks validate: the threshold is chosen on pairs, and used.
+#[test]
+fn every_run_has_a_threshold() {
+    let parent = tempfile::tempdir().unwrap();
+    let tasks = ["--dataset", "glyph-alphabets", "--adapter", "cpu", "--loss", "hadsell", "--epochs", "1"];
+    let (folder, summary) = train(parent.path(), "run", &[&tasks[..], &["--epoch-steps", "60"]].concat());
+    assert!(summary["val_oneshot_accuracy"].is_f64() && summary["threshold"] != 0.5, "{summary}");
+    let eval = |threshold: &str| -> Value {
+        let folder = folder.to_str().unwrap();
+        let output =
+            run(&["eval", "--adapter", "cpu", "--json", "--run-dir", folder, "--threshold", threshold]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (half, saved) = (eval("0.5"), eval("saved"));
+    assert_eq!(
+        (&saved["threshold"], &half["saved_threshold"]),
+        (&summary["threshold"], &summary["threshold"])
+    );
+    assert_eq!(half["accuracy_at_saved_threshold"], saved["accuracy"]);
+    // Characters that were never trained cannot be named.
+    assert!(half["class_accuracy_knn"].is_null() && half["roc_auc"].is_f64(), "{half}");
+    let mut before = 0.0;
+    for rate in ["0.1", "0.01", "0.001"] {
+        let threshold = eval(&format!("far={rate}"))["threshold"].as_f64().unwrap();
+        assert!(threshold > before, "{threshold} at a false accept rate of {rate}");
+        before = threshold;
+        assert!(half["threshold_at_far"][rate].is_f64() && half["tar_at_far"][rate].is_f64(), "{half}");
+    }
+    let other = run(&["eval", "--run-dir", folder.to_str().unwrap(), "--threshold", "far=0.5"]);
+    assert_eq!(other.status.code(), Some(2));
+}
+
+/// Without a word on episodes, they are what the set and the batch allow.
+#[test]
+fn episodes_have_defaults_that_train() {
+    let parent = tempfile::tempdir().unwrap();
+    let few = ["--adapter", "cpu", "--loss", "episodes", "--epochs", "1", "--max-steps", "3"];
+    let (folder, _) = train(parent.path(), "run", &few);
+    let config = std::fs::read_to_string(folder.join("config.toml")).unwrap();
+    assert!(config.contains("way = 8\n"), "eight of ten classes divide a batch of 64: {config}");
 }
 
 /// Steps too small to change a weight: every validation is like the first.

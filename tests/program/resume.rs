@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::idx;
 use crate::common::program::{has_vulkan, json, long, program, run, stderr, words};
 use gpu_siamese::data::{Random, Stream};
 use serde_json::Value;
@@ -167,4 +168,138 @@ fn a_resumed_run_keeps_its_settings() {
     assert!(stderr(&longer).contains("--max-steps is 5 in this run, not 9"), "{}", stderr(&longer));
     // More epochs may be asked for.
     assert_eq!(figures(&words("--epochs 2 --max-steps 9"))["steps"], 9);
+}
+
+/// `--max-steps` within an epoch, again and again: a run that goes on ends as if it had never stopped there.
+#[test]
+fn a_run_that_was_cut_ends_as_if_it_went_through() {
+    let parent = tempfile::tempdir().unwrap();
+    let (whole, cut) = (parent.path().join("whole"), parent.path().join("cut"));
+    let arguments = "--adapter cpu --epochs 3 --epoch-steps 20 --batch-size 8 --lr 0.01 --log-steps --augment shift=2 \
+                     --schedule step=0.9:7 --warmup 5 --checkpoint-steps 7";
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    finish(&whole, &arguments);
+    for steps in ["3", "13", "20", "31", "31", "50"] {
+        finish(&cut, &[&arguments[..], &["--max-steps", steps]].concat());
+        let summary = std::fs::read(cut.join("summary.json")).unwrap();
+        let summary: Value = serde_json::from_slice(&summary).unwrap();
+        assert_eq!(summary["steps"].to_string(), steps);
+        assert!(summary["test_accuracy"].is_f64() && summary["best_epoch"].as_u64() > Some(0), "{summary}");
+    }
+    finish(&cut, &[&arguments[..], &["--max-steps", "60"]].concat());
+    assert_same_files(&whole, &cut);
+    assert!(!cut.join("best-whole.safetensors").exists());
+}
+
+/// Every file of a folder with its contents.
+fn contents(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// What replaces a file of a run, before it is resumed, and what is said; none removes it.
+#[test]
+fn pieces_of_other_runs_are_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let data = |name: &str| {
+        let folder = at(name);
+        idx::write_set(&folder.join("mnist"));
+        folder.to_str().unwrap().to_string()
+    };
+    let (own, others, moved) = (data("own"), data("others"), data("moved"));
+    // One label of one image is another's.
+    let labels = at("others/mnist").join(idx::NAMES[1]);
+    let mut bytes = std::fs::read(&labels).unwrap();
+    bytes.swap(8, 9);
+    std::fs::write(&labels, bytes).unwrap();
+    let arguments = |seed: &'static str| {
+        [
+            "--adapter",
+            "cpu",
+            "--dataset",
+            "mnist",
+            "--data-dir",
+            &own,
+            "--batch-size",
+            "4",
+            "--epochs",
+            "2",
+            "--seed",
+            seed,
+        ]
+        .map(str::to_string)
+    };
+    let trained = |name: &str, seed, more: &[&str]| {
+        let arguments = arguments(seed);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        finish(&at(name), &arguments);
+        at(name)
+    };
+    let run_folder = trained("run", "0", &[]);
+    let other = trained("other", "1", &[]);
+    let weights = other.join("best.safetensors");
+    let started = trained("started", "0", &["--init", weights.to_str().unwrap()]);
+    let read = |folder: &Path, name: &str| Some(std::fs::read(folder.join(name)).unwrap());
+    let config = std::fs::read_to_string(run_folder.join("config.toml")).unwrap();
+    let begun_elsewhere = config.clone() + &format!("init = {:?}\n", weights.to_str().unwrap());
+    let metrics = std::fs::read_to_string(run_folder.join("metrics.jsonl")).unwrap();
+    let first_line = metrics.lines().next().unwrap().to_string() + "\n";
+    type Case<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
+    let cases: Vec<Case> = vec![
+        ("last.safetensors", read(&other, "last.safetensors"), &["another run", "--seed is 0, not 1"]),
+        (
+            "last.safetensors",
+            read(&started, "last.safetensors"),
+            &["another run", "--init is not set", "first weights"],
+        ),
+        ("last.safetensors", read(&run_folder, "best.safetensors"), &["last.safetensors", "position"]),
+        ("last.safetensors", None, &["last.safetensors: is missing"]),
+        (
+            "best.safetensors",
+            read(&other, "best.safetensors"),
+            &["best.safetensors: is of another run", "--seed is 1, not 0"],
+        ),
+        ("best.safetensors", None, &["best.safetensors: is missing"]),
+        ("config.toml", Some(config.replace("seed = 0", "seed = 1").into_bytes()), &["--seed is 0", "not 1"]),
+        ("config.toml", Some(begun_elsewhere.into_bytes()), &["--init is not set"]),
+        ("config.toml", Some(Vec::new()), &["config.toml: was cut: it lacks"]),
+        ("config.toml", Some(config.as_bytes()[..config.len() / 2].to_vec()), &["config.toml"]),
+        (
+            "config.toml",
+            Some(config.replace("epochs = 2\n", "").into_bytes()),
+            &["was cut: it lacks `epochs`"],
+        ),
+        ("metrics.jsonl", Some(Vec::new()), &["metrics.jsonl: has 0 of the run's 2 whole epochs"]),
+        ("metrics.jsonl", Some(first_line.into_bytes()), &["has 1 of the run's 2"]),
+        ("metrics.jsonl", None, &["has 0 of the run's 2"]),
+    ];
+    let path = run_folder.to_str().unwrap();
+    let refused = |more: &[&str], words: &[&str]| {
+        let before = contents(&run_folder);
+        let output = run(&[&["train", "--resume", "--run-dir", path, "--epochs", "3"], more].concat());
+        let message = stderr(&output);
+        assert!([Some(2), Some(3)].contains(&output.status.code()), "{words:?}: {message}");
+        for words in words {
+            assert!(message.contains(words), "does not say {words:?}: {message}");
+        }
+        assert!(before == contents(&run_folder), "{words:?}: a file was changed");
+    };
+    for (name, bytes, words) in cases {
+        let whole = std::fs::read(run_folder.join(name)).unwrap();
+        match bytes {
+            Some(bytes) => std::fs::write(run_folder.join(name), bytes).unwrap(),
+            None => std::fs::remove_file(run_folder.join(name)).unwrap(),
+        }
+        refused(&[], words);
+        std::fs::write(run_folder.join(name), whole).unwrap();
+    }
+    refused(&["--data-dir", &others], &["was trained on other images", "--data-dir"]);
+    // The same files elsewhere are the same data.
+    finish(&run_folder, &["--data-dir", &moved, "--epochs", "3"]);
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Answer, Task, Tasks};
+use crate::eval::collapse::{equal, rounding};
 
 /// What a network's answers to many tasks are worth.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,21 +90,11 @@ fn mean(values: &[f64], tasks: usize) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// Largest relative difference of two distances that would be equal but for rounding. A distance is a sum of so many
-/// terms and two or three roundings more; in whatever order it is added up, it is off by no more than
-/// n u / (1 - n u), n being the roundings on a term's way and u = 2^-24 (N. Higham, "Accuracy and stability of
-/// numerical algorithms" (2002), section 4.2). Two distances may be off to either side.
-fn rounding(features: usize) -> f64 {
-    let roundings = (features + 3) as f64 * f64::from(f32::EPSILON) / 2.0;
-    if roundings < 0.5 { 2.0 * roundings / (1.0 - roundings) } else { 2.0 }
-}
-
 /// Whether all distances are the same within `bound` times the largest; so are those of which one is no number.
 fn tells_nothing(distances: &[f64], bound: f64) -> bool {
     let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
     let most = distances.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let apart = most - least > bound * most.abs().max(least.abs());
-    !apart || distances.iter().any(|distance| distance.is_nan())
+    equal(most, least, bound) || distances.iter().any(|distance| distance.is_nan())
 }
 
 fn cross_entropy(task: &Task, distances: &[f64]) -> f64 {

@@ -2,7 +2,7 @@
 
 use crate::data::{Augmentation, Dataset, Pair, Shape};
 use crate::eval::oneshot::{Solved, Tasks};
-use crate::eval::roc::TarAtFar;
+use crate::eval::roc::ByFar;
 use crate::eval::{Projection, Score};
 use crate::report::{Report, html};
 use crate::session::AdapterInfo;
@@ -107,7 +107,8 @@ impl Run {
                 test_accuracy_at_threshold: Some(90.0),
                 roc_auc: Some(0.93),
                 eer: Some(7.5),
-                tar_at_far: Some(TarAtFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
+                threshold_at_far: None,
+                tar_at_far: Some(ByFar { tenth: 95.0, hundredth: 90.0, thousandth: 85.0 }),
                 class_accuracy_centroid: Some(88.0),
                 class_accuracy_knn: Some(89.0),
                 threshold: 0.5,
