@@ -1,14 +1,17 @@
 //! Everything that decides a run: flags of `train`, and `config.toml` of its folder, are one struct.
 
+mod choices;
+mod sets;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::parser::ValueSource;
-use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::{self, Augmentation, Dataset, Sampling, Split, SplitBy};
+use crate::data::{Augmentation, Sampling, SplitBy};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -16,46 +19,9 @@ use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
 use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, PairLoss, SgdOptions};
-use crate::train::{Decay, Measure};
+use crate::train::Decay;
 
-/// Which loss to train with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// On the head's similarity: equation 2 of the SN-LeNet-5 paper.
-    Contrastive,
-    /// On the distance itself, without a head: Hadsell, Chopra and LeCun (2006).
-    Hadsell,
-    /// On the probability that a pair is the same, from a learned sum of what features differ by, or as the model
-    /// has it: Koch, Zemel and Salakhutdinov (2015).
-    CrossEntropy,
-    /// On the squared distances within episodes, without a head: Snell, Swersky and Zemel (2017).
-    Episodes,
-}
-
-/// Which optimizer to train with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Optimizer {
-    /// Kingma and Ba (2015); with --weight-decay AdamW
-    Adam,
-    /// Gradient descent with momentum
-    Sgd,
-}
-
-/// Which plan to run: one kind, or what suits the adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlanChoice {
-    /// What suits the adapter
-    Auto,
-    /// One launch for every function of every op
-    Unfused,
-    /// Four launches a step, an image to a workgroup: for hardware
-    Fused,
-    /// Large blocks in registers: for software adapters
-    Blocked,
-}
+pub use choices::{Loss, Optimizer, PlanChoice};
 
 /// Everything needed to repeat a run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -372,63 +338,6 @@ impl Config {
             return Err(Failure::Usage(format!("--batch-size {size}: must be between 1 and 65536")));
         }
         Ok(())
-    }
-
-    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
-    ///
-    /// # Errors
-    /// What is wrong with the set, or that it cannot be had so.
-    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
-        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
-        if let Some(size) = self.image_size {
-            dataset = data::resize::dataset(dataset, size)?;
-        }
-        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
-        if self.rotations {
-            data::rotations::add(&mut dataset, &mut split)?;
-        }
-        Ok((dataset, split))
-    }
-
-    /// What a fifth of validates.
-    fn split_by(&self, dataset: &Dataset) -> SplitBy {
-        self.split.unwrap_or(SplitBy::usual(dataset))
-    }
-
-    /// What tells how good the network is: of classes that it does not learn, one-shot tasks.
-    pub fn measure(&self, dataset: &Dataset) -> Measure {
-        match (self.batch(), self.split_by(dataset)) {
-            (BatchLayout::Pairs, SplitBy::Classes | SplitBy::Alphabets) => Measure::Tasks,
-            (batch, _) => Measure::of(batch),
-        }
-    }
-
-    /// How training pairs are drawn.
-    ///
-    /// # Errors
-    /// The network, or the loss, wants others.
-    pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
-        let refused = |hint: &str| Err(Failure::Usage(format!("--sampling: {hint}")));
-        let given = self.sampling;
-        if self.batch() == BatchLayout::Labelled {
-            return match given {
-                Some(_) => refused("a classifier learns from images, not from pairs; leave it out"),
-                None => Ok(Sampling::Balanced),
-            };
-        }
-        match (self.pair_loss(), given) {
-            (PairLoss::Episodes { way }, None) => Ok(Sampling::Episodes { way }),
-            (PairLoss::Episodes { way }, Some(given)) if given != (Sampling::Episodes { way }) => {
-                refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
-            }
-            (PairLoss::Episodes { .. }, Some(given)) => Ok(given),
-            (_, Some(Sampling::Episodes { .. })) => refused(
-                "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
-            ),
-            (_, Some(given)) => Ok(given),
-            (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
-            (_, None) => Ok(Sampling::Balanced),
-        }
     }
 
     pub fn batch(&self) -> BatchLayout {

@@ -1,0 +1,66 @@
+//! What the settings make of a data set: its images, its parts, and how pairs are drawn.
+
+use super::super::Failure;
+use super::Config;
+use crate::data::{self, Dataset, Sampling, Split, SplitBy};
+use crate::plan::{BatchLayout, PairLoss};
+use crate::train::Measure;
+
+impl Config {
+    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or that it cannot be had so.
+    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
+        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
+        if let Some(size) = self.image_size {
+            dataset = data::resize::dataset(dataset, size)?;
+        }
+        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
+        if self.rotations {
+            data::rotations::add(&mut dataset, &mut split)?;
+        }
+        Ok((dataset, split))
+    }
+
+    /// What a fifth of validates.
+    fn split_by(&self, dataset: &Dataset) -> SplitBy {
+        self.split.unwrap_or(SplitBy::usual(dataset))
+    }
+
+    /// What tells how good the network is: of classes that it does not learn, one-shot tasks.
+    pub fn measure(&self, dataset: &Dataset) -> Measure {
+        match (self.batch(), self.split_by(dataset)) {
+            (BatchLayout::Pairs, SplitBy::Classes | SplitBy::Alphabets) => Measure::Tasks,
+            (batch, _) => Measure::of(batch),
+        }
+    }
+
+    /// How training pairs are drawn.
+    ///
+    /// # Errors
+    /// The network, or the loss, wants others.
+    pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
+        let refused = |hint: &str| Err(Failure::Usage(format!("--sampling: {hint}")));
+        let given = self.sampling;
+        if self.batch() == BatchLayout::Labelled {
+            return match given {
+                Some(_) => refused("a classifier learns from images, not from pairs; leave it out"),
+                None => Ok(Sampling::Balanced),
+            };
+        }
+        match (self.pair_loss(), given) {
+            (PairLoss::Episodes { way }, None) => Ok(Sampling::Episodes { way }),
+            (PairLoss::Episodes { way }, Some(given)) if given != (Sampling::Episodes { way }) => {
+                refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
+            }
+            (PairLoss::Episodes { .. }, Some(given)) => Ok(given),
+            (_, Some(Sampling::Episodes { .. })) => refused(
+                "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
+            ),
+            (_, Some(given)) => Ok(given),
+            (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
+            (_, None) => Ok(Sampling::Balanced),
+        }
+    }
+}
