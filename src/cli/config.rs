@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::{Augmentation, Sampling, SplitBy};
+use crate::data::{Augmentation, Fit, Sampling, SplitBy};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -40,6 +40,9 @@ pub struct Config {
     /// Scale every image to N x N, by averaging areas
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
+    /// How an image comes to another size, in training and in use
+    #[arg(long, default_value = "contain")]
+    pub fit: Fit,
     /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
     #[arg(long)]
     pub split: Option<SplitBy>,

@@ -11,8 +11,8 @@ use super::config::Config;
 use super::progress::Progress;
 use super::trained::{self, Trained};
 use super::{Failure, print_json, print_line, say};
-use crate::data::pair_list::{self, ListedPair, Member};
-use crate::data::{Album, Dataset, Pair, Split, pairs};
+use crate::data::pair_list::{self, ListedPair, Member, Skips};
+use crate::data::{Album, DataError, Dataset, Pair, Split, pairs};
 use crate::eval::roc::TarAtFar;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::executor::Executor;
@@ -29,9 +29,6 @@ pub struct Arguments {
     /// Folder in which data sets are looked for [default: the run's]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Scale the set's images to N x N [default: as the run did]
-    #[arg(long, value_name = "N")]
-    image_size: Option<usize>,
     /// Seed of the test pairs, and of glyphs [default: the run's]
     #[arg(long)]
     seed: Option<u64>,
@@ -39,9 +36,11 @@ pub struct Arguments {
     /// paths of pictures
     #[arg(long, value_name = "FILE.csv")]
     pairs: Option<PathBuf>,
-    /// Dark ink on light paper: invert the pictures of the list
-    #[arg(long)]
-    invert: bool,
+    #[command(flatten)]
+    pictures: trained::Pictures,
+    /// Leave out up to N lines of the list that are bad, or whose pictures are, and list them
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "pairs")]
+    skip_bad: usize,
     /// Write each pair's distance and similarity to this file
     #[arg(long, value_name = "FILE.csv")]
     scores: Option<PathBuf>,
@@ -75,9 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = &mut trained.config;
     if let Some(dataset) = arguments.dataset.clone().filter(|dataset| *dataset != config.dataset) {
         // How the run parted and extended its own set is nothing to another.
-        *config = Config { dataset, split: None, rotations: false, image_size: None, ..config.clone() };
+        *config = Config { dataset, split: None, rotations: false, ..config.clone() };
     }
-    config.image_size = arguments.image_size.or(config.image_size);
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
     if trained.is_classifier() {
@@ -86,9 +84,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.scores {
         writable("scores", path)?;
     }
-    let mut album = Album::new(trained.description.input);
+    let mut album = Album::prepared(trained.description.input, trained.preparation(&arguments.pictures));
+    let mut skips = Skips { allowed: arguments.skip_bad, ..Skips::default() };
     let task = match &arguments.pairs {
-        Some(path) => listed(path, &trained, arguments.invert, &mut album)?,
+        Some(path) => {
+            let task = listed(path, &trained, &mut album, &mut skips);
+            let left_out = skips.skipped.iter().map(|error| format!("left out: {error}"));
+            let warnings = album.warnings.iter().map(|warning| format!("warning: {warning}"));
+            left_out.chain(warnings).for_each(say);
+            task?
+        }
         None => test_pairs(&trained, &mut album)?,
     };
     let mut executor = trained.executor(&album, task.pairs.len())?;
@@ -121,6 +126,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "dataset": task.dataset,
             "adapter": executor.adapter(),
             "pairs": metrics.pairs,
+            "skipped": skips.skipped.len(),
+            "scores": (!task.labelled).then(|| listed_scores(&task, &scores)),
             "accuracy": known.map(|metrics| metrics.accuracy),
             "loss": known.map(|metrics| metrics.loss),
             "threshold": trained.threshold,
@@ -140,8 +147,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "{} pairs: {:.2} % told apart at similarity {threshold:.4}, loss {:.5}; {seconds:.2} s",
             metrics.pairs, metrics.accuracy, metrics.loss
         ),
-        None => format!("{} pairs scored; {seconds:.2} s", metrics.pairs),
+        None => {
+            for ([a, b], score) in task.names.iter().zip(&scores) {
+                print_line(&format!("{a}\t{b}\t{:.6}\t{:.6}", score.distance, score.similarity))?;
+            }
+            format!("{} pairs scored (distance, similarity); {seconds:.2} s", metrics.pairs)
+        }
     })?;
+    if !skips.skipped.is_empty() {
+        print_line(&format!("{} lines left out", skips.skipped.len()))?;
+    }
     if let Some(roc) = roc {
         let TarAtFar { tenth, hundredth, thousandth } = roc.tar_at_far;
         print_line(&format!(
@@ -210,17 +225,16 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
 
 /// The data set of the settings with its parts; its images must be of the network's size.
 pub fn load(trained: &Trained) -> Result<(Dataset, Split), Failure> {
-    let (dataset, split) = trained.config.load()?;
+    let input = trained.description.input;
+    let (dataset, split) = trained.config.load_at(Some((input.height, input.width)))?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
-    let input = trained.description.input;
     if dataset.shape == input {
         return Ok((dataset, split));
     }
     Err(Failure::Usage(format!(
-        "--dataset {}: its images are {}, but the network takes {input}; add --image-size N, or choose another set or \
-         other weights",
+        "--dataset {}: its images are {}, but the network takes {input}; choose another set or other weights",
         dataset.name, dataset.shape
     )))
 }
@@ -260,18 +274,32 @@ fn class_metrics(
 }
 
 /// The pairs of a list; the data set is read only if some image is a number.
-fn listed(path: &Path, trained: &Trained, invert: bool, album: &mut Album) -> Result<Task, Failure> {
-    let list = pair_list::read(path)?;
+fn listed(path: &Path, trained: &Trained, album: &mut Album, skips: &mut Skips) -> Result<Task, Failure> {
+    let mut list = pair_list::read(path, skips)?;
+    let labelled = list[0].same.is_some();
     let numbered = |pair: &ListedPair| [&pair.a, &pair.b].iter().any(|m| matches!(m, Member::Index(_)));
     let dataset = if list.iter().any(numbered) { Some(load(trained)?.0) } else { None };
-    let pairs = album.add_list(&list, dataset.as_ref(), invert)?;
+    let pairs = album.add_list(&mut list, path, dataset.as_ref(), skips)?;
+    if pairs.is_empty() {
+        let message = "no pair is left".into();
+        return Err(DataError::PairList { path: path.to_owned(), line: 1, message }.into());
+    }
     Ok(Task {
         pairs,
-        labelled: list[0].same.is_some(),
+        labelled,
         names: list.into_iter().map(|pair| pair.names).collect(),
         dataset: dataset.map(|set| set.name),
         classes: None,
     })
+}
+
+/// The scores of pairs of which nothing else is known.
+fn listed_scores(task: &Task, scores: &[Score]) -> Vec<serde_json::Value> {
+    let told = task.names.iter().zip(scores);
+    told.map(
+        |([a, b], score)| json!({"a": a, "b": b, "distance": score.distance, "similarity": score.similarity}),
+    )
+    .collect()
 }
 
 /// Writes `a,b,same,distance,similarity` in the order of the pairs; where it is not known whether a

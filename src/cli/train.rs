@@ -9,8 +9,8 @@ use super::config::Config;
 use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
-use super::{Failure, oneshot, print_json, say};
-use crate::data::{Dataset, Split};
+use super::{Failure, oneshot, print_json, say, trained};
+use crate::data::{Dataset, Preparation, Split};
 use crate::eval;
 use crate::executor::Executor;
 use crate::model;
@@ -186,7 +186,7 @@ impl Start {
         let initial = setup::initial_values(plan, config.seed);
         let weights = match &config.init {
             Some(path) => {
-                let given = checkpoint::load(path)?;
+                let given = trained::load(path)?;
                 if given.is_of_classifier_for(plan) {
                     given.subnet_for(plan, path, initial)?
                 } else {
@@ -242,6 +242,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         distance: config.distance,
         loss: config.pair_loss(),
         standardize: config.standardize,
+        preparation: Some(Preparation::of(dataset, config.fit)),
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,

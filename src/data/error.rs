@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// No set has this name.
-    #[error("unknown data set \"{name}\": choose one of {known}")]
-    UnknownDataset { name: String, known: String },
+    #[error("unknown data set \"{name}\": {meant}choose one of {known}")]
+    UnknownDataset { name: String, meant: String, known: String },
 
     /// The set comes from files and no folder was given.
     #[error(
@@ -99,8 +99,8 @@ pub enum DataError {
     NoTasks { images: usize, drawings: usize },
 
     /// A picture file cannot be decoded.
-    #[error("{}: no picture to be read: {message}. Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file", path.display())]
-    Picture { path: PathBuf, message: String },
+    #[error("{}: no picture to be read: {message}. {remedy}", path.display())]
+    Picture { path: PathBuf, message: String, remedy: &'static str },
 
     /// An archive cannot be read, or a file in it.
     #[error("{}: damaged ZIP archive: {message}. Fetch the file again", path.display())]
@@ -148,9 +148,13 @@ pub enum DataError {
     #[error("{}, line {line}: {message}. Write `a,b` or `a,b,same`: numbers of test images or paths of pictures, and 1 or 0", path.display())]
     PairList { path: PathBuf, line: u64, message: String },
 
+    /// A line of a list names an image that cannot be had.
+    #[error("{}, line {line}: {source}", path.display())]
+    Listed { path: PathBuf, line: u64, source: Box<DataError> },
+
     /// A list of pairs names a test image that there is not.
-    #[error("line {line} of the list of pairs: there is no test image {index}; {}", test_images_are(*test_images))]
-    NoTestImage { line: u64, index: u32, test_images: usize },
+    #[error("there is no test image {index}; {}", test_images_are(*test_images))]
+    NoTestImage { index: u32, test_images: usize },
 
     /// An image to pair has no label.
     #[error(

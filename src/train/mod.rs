@@ -5,6 +5,7 @@ pub mod description;
 pub mod epoch;
 pub mod examples;
 pub mod folder;
+mod foreign;
 pub mod outcome;
 pub mod position;
 pub mod rate;

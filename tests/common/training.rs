@@ -43,6 +43,7 @@ pub fn short_run(
         distance: DistanceKind::Euclidean,
         loss: plan.options.loss,
         standardize: false,
+        preparation: None,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,

@@ -12,9 +12,17 @@ impl Config {
     /// # Errors
     /// What is wrong with the set, or that it cannot be had so.
     pub fn load(&self) -> Result<(Dataset, Split), Failure> {
+        self.load_at(self.image_size.map(|size| (size, size)))
+    }
+
+    /// The same at some (height, width), whatever the settings say.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_at(&self, size: Option<(usize, usize)>) -> Result<(Dataset, Split), Failure> {
         let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
-        if let Some(size) = self.image_size {
-            dataset = data::resize::dataset(dataset, size)?;
+        if let Some(size) = size {
+            dataset = data::resize::dataset(dataset, size, self.fit)?;
         }
         let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
         if self.rotations {
