@@ -226,7 +226,7 @@ pub enum PlanError {
          of {ITERATION_BUDGET}; use a smaller batch"
     )]
     TooLong { op: &'static str, entry: &'static str, layer: String, iterations: u64 },
-    #[error("layer {layer} does not fit its input of {input:?}: {why}")]
+    #[error("layer {layer} does not fit its input of {input}: {why}")]
     Layer { layer: String, input: Shape, why: String },
     #[error("no fused plan: {what} does not fit it: {why}; use --plan unfused")]
     Unfusable { what: String, why: String },

@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::{Augmentation, Fit, Sampling, SplitBy};
+use crate::data::{self, Augmentation, Fit, Sampling, SplitBy};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::contrastive::Convention;
@@ -43,9 +43,13 @@ pub struct Config {
     /// How an image comes to another size, in training and in use
     #[arg(long, default_value = "contain")]
     pub fit: Fit,
-    /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
+    /// Unit of the validation split: images (of each class), classes or alphabets [default: alphabets where the set has
+    /// some, else images]
     #[arg(long)]
     pub split: Option<SplitBy>,
+    /// Share of them that validates
+    #[arg(long, value_name = "SHARE", default_value_t = data::split::SHARE)]
+    pub val_share: f64,
     /// Learn turned copies of the training images too (90, 180 and 270 degrees), as classes of their own
     #[arg(long)]
     pub rotations: bool,
@@ -180,9 +184,7 @@ impl Config {
     /// # Errors
     /// Names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", path.display())))?;
-        Self::parse(&text, path)
+        Self::parse(&super::read_text(path)?, path)
     }
 
     /// The settings in the text of a `config.toml`; `path` is for messages.
@@ -313,6 +315,10 @@ impl Config {
                 self.batch_size,
                 1 << 27
             )));
+        }
+        if !(0.001..=0.9).contains(&self.val_share) {
+            let share = self.val_share;
+            return Err(Failure::Usage(format!("--val-share {share}: must be a number from 0.001 to 0.9")));
         }
         if !(0.0..=1e3).contains(&self.weight_decay) {
             let decay = self.weight_decay;

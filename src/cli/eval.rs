@@ -49,6 +49,9 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Most pictures that are warned of one by one.
+const WARNED: usize = 10;
+
 /// Pairs to score, and what to call them.
 struct Task {
     pairs: Vec<Pair>,
@@ -90,8 +93,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(path) => {
             let task = listed(path, &trained, &mut album, &mut skips);
             let left_out = skips.skipped.iter().map(|error| format!("left out: {error}"));
-            let warnings = album.warnings.iter().map(|warning| format!("warning: {warning}"));
+            let warnings = album.warnings.iter().take(WARNED).map(|warning| format!("warning: {warning}"));
             left_out.chain(warnings).for_each(say);
+            if album.warnings.len() > WARNED {
+                say(format_args!("warning: and so on, {} in all", album.warnings.len()));
+            }
             task?
         }
         None => test_pairs(&trained, &mut album)?,
@@ -148,7 +154,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             metrics.pairs, metrics.accuracy, metrics.loss
         ),
         None => {
-            for ([a, b], score) in task.names.iter().zip(&scores) {
+            let shown = if arguments.scores.is_none() { &scores[..] } else { &[] };
+            for ([a, b], score) in task.names.iter().zip(shown) {
                 print_line(&format!("{a}\t{b}\t{:.6}\t{:.6}", score.distance, score.similarity))?;
             }
             format!("{} pairs scored (distance, similarity); {seconds:.2} s", metrics.pairs)

@@ -80,15 +80,15 @@ pub enum DataError {
     #[error("{}: label {index} (byte {offset}) is {value}, but labels run from 0 to {largest}. Fetch the file again, or check that it belongs to this set", path.display())]
     Label { path: PathBuf, index: usize, offset: u64, value: u8, largest: u32 },
 
-    /// Pairs need a partner for every image.
+    /// Pairs need a partner for some image.
     #[error(
-        "class {class} has only one image (index {image}) among the {members} images to pair, and a positive pair needs two. Use more images, or leave this class out"
+        "the {members} images to pair are each the only one of its class, and a positive pair needs two. Use more images of a class, another --val-share, or --split classes"
     )]
-    LonelyClass { class: u32, image: u32, members: usize },
+    NoPositive { members: usize },
 
     /// Pairs need another class for every image.
     #[error(
-        "the {members} images to pair are of {classes} class(es), and a negative pair needs two. Use a set with more classes"
+        "the {members} images to pair are of {classes} class(es), and a negative pair needs two. Use a set with more classes, or with four or more images of each"
     )]
     TooFewClasses { members: usize, classes: usize },
 
@@ -128,11 +128,11 @@ pub enum DataError {
     )]
     NoAlphabets { wanted: &'static str },
 
-    /// A fifth of so few groups is none.
+    /// A share of so few groups is none, or all.
     #[error(
-        "--split {by}: the training images are of {found} {by}, and a fifth of them is to validate; use a set with 5 or more, or --split images"
+        "--split {by}: the training images are of {found} {by}, of which a share of {share} leaves none to validate or none to train; use a set with more, another --val-share, or --split images"
     )]
-    TooFewGroups { by: &'static str, found: usize },
+    TooFewGroups { by: &'static str, found: usize, share: f64 },
 
     /// Images that turning would change the shape of.
     #[error(

@@ -7,6 +7,7 @@
 //! | [`cifar10`] | CIFAR-10: its binary version, plain or gzipped |
 //! | [`content`] | one file, plain or gzipped, hashed as it is read |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
+//! | [`mod@format`] | what a picture file is, by its first bytes |
 //! | [`glyphs`] | the built-in sets, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
 //! | [`labelled`] | the images of an epoch, each with its class |
@@ -34,6 +35,7 @@ pub mod augment;
 pub mod cifar10;
 pub mod content;
 pub mod error;
+pub mod format;
 pub mod glyphs;
 pub mod idx;
 pub mod jpeg;

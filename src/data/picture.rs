@@ -14,11 +14,10 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::content::looks_like;
 use super::jpeg::{self, Markers};
 use super::preparation::{Look, Polarity, Preparation};
 use super::resize::{Place, average};
-use super::{DataError, Shape};
+use super::{DataError, Shape, format};
 
 /// Most bytes of a picture file.
 pub const FILE_LIMIT: u64 = 256 << 20;
@@ -144,63 +143,8 @@ pub fn decode(file: &[u8]) -> Result<(DynamicImage, Option<&'static str>), Refus
     Ok((picture, damage))
 }
 
-/// The format of a file, by its first bytes.
 fn format(head: &[u8]) -> Result<ImageFormat, Refused> {
-    use ImageFormat::{Bmp, Gif, Ico, Jpeg, Png, Pnm, Qoi, Tga, Tiff, WebP};
-    match image::guess_format(head) {
-        Ok(format @ (Bmp | Gif | Ico | Jpeg | Png | Pnm | Qoi | Tiff | WebP)) => Ok(format),
-        _ if is_tga(head) => Ok(Tga),
-        _ => Err(Refused::new(format!("it {}", of_another_format(head)), CONVERT)),
-    }
-}
-
-/// TGA files have no magic number: the fields of their header tell, the kind of picture and of its pixels.
-fn is_tga(head: &[u8]) -> bool {
-    let [_, map @ 0..=1, kind, _, _, map_first, map_second, ..] = *head else { return false };
-    let Some(&[w0, w1, h0, h1, depth, flags]) = head.get(12..).and_then(|rest| rest.first_chunk()) else {
-        return false;
-    };
-    let pixels = match kind {
-        1 | 9 => map == 1 && depth == 8 && [map_first, map_second] != [0, 0],
-        2 | 10 => [15, 16, 24, 32].contains(&depth),
-        3 | 11 => map == 0 && [8, 16].contains(&depth),
-        _ => false,
-    };
-    pixels && [w0, w1] != [0, 0] && [h0, h1] != [0, 0] && flags & 0xc0 == 0
-}
-
-/// Completes "it ..." for a file that is in none of the formats.
-fn of_another_format(head: &[u8]) -> &'static str {
-    let brands = head.get(8..).unwrap_or_default().chunks_exact(4);
-    let of_brand = |known: &[&[u8]]| brands.clone().any(|brand| known.contains(&brand));
-    let starts: [(&[u8], &str); 12] = [
-        (b"\xff\x0a", "is a JPEG XL picture"),
-        (b"\0\0\0\x0cJXL ", "is a JPEG XL picture"),
-        (b"\0\0\0\x0cjP  ", "is a JPEG 2000 picture"),
-        (b"8BPS", "is a Photoshop file"),
-        (b"%PDF", "is a PDF file"),
-        (b"%!PS", "is a PostScript file"),
-        (b"<svg", "is an SVG drawing"),
-        (b"<?xml", "is an XML file, perhaps an SVG drawing"),
-        (b"#?RADIANCE", "is a Radiance HDR picture"),
-        (b"\x76\x2f\x31\x01", "is an OpenEXR picture"),
-        (b"DDS ", "is a DDS texture"),
-        (b"\x1f\x8b", "is a gzipped file"),
-    ];
-    match head {
-        [] => "is empty",
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] if of_brand(&[b"avif", b"avis"]) => "is an AVIF picture",
-        [_, _, _, _, b'f', b't', b'y', b'p', ..]
-            if of_brand(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"]) =>
-        {
-            "is a HEIC picture"
-        }
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "is a video",
-        _ => match starts.iter().find(|(start, _)| head.starts_with(start)) {
-            Some((_, name)) => name,
-            None => looks_like(head.first_chunk().map_or(0, |four| u32::from_be_bytes(*four))),
-        },
-    }
+    format::of(head).map_err(|known| Refused::new(format!("it {known}"), CONVERT))
 }
 
 /// The largest picture of an icon file, of those the one with the most colours: a PNG file of its own, or the only one
@@ -304,7 +248,9 @@ mod tests {
     #[test]
     fn a_picture_of_the_right_size_stays_as_it_is() {
         let picture = DynamicImage::ImageLuma8(pattern());
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm] {
+        for format in
+            [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::Tga]
+        {
             let file = file(&picture, format);
             assert_eq!(load(file.path()).unwrap(), pattern().into_raw(), "{format:?}");
         }
@@ -348,6 +294,70 @@ mod tests {
         assert!((120..136).contains(&convert(stripes.into(), GREY, false)[28 * 14 + 14]));
     }
 
+    fn noise() -> RgbImage {
+        RgbImage::from_fn(64, 48, |x, y| Rgb([1, 5, 11].map(|step| (x * x * step + y * y * 7 + x * y) as u8)))
+    }
+
+    fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn cut_pictures_are_refused_or_warned_of_in_every_format() {
+        use ImageFormat::{Bmp, Gif, Ico, Jpeg, Png, Pnm, Qoi, Tga, Tiff, WebP};
+        for format in [Png, Jpeg, Gif, Bmp, WebP, Tiff, Pnm, Tga, Ico, Qoi] {
+            let file = encoded(&noise().into(), format);
+            let (picture, damage) = decode(&file).unwrap_or_else(|refused| panic!("{format:?}: {refused:?}"));
+            assert_eq!((picture.width(), picture.height(), damage), (64, 48, None), "{format:?}");
+            for fifths in 1..5 {
+                let refused = decode(&file[..file.len() * fifths / 5]).map(|(_, damage)| damage);
+                assert!(refused.is_err(), "{format:?} cut to {fifths} fifths: {refused:?}");
+            }
+        }
+        let grey = encoded(&DynamicImage::ImageLuma8(pattern()), Jpeg);
+        assert_eq!(decode(&grey).unwrap().1, None);
+        // With an end put to what is left, as repairing programs do, and without the end alone.
+        let file = encoded(&noise().into(), Jpeg);
+        let mended = [&file[..file.len() / 2], &[0xff, 0xd9]].concat();
+        assert!(decode(&mended).unwrap().1.is_some_and(|damage| damage.contains("damaged JPEG")));
+        assert!(
+            decode(&file[..file.len() - 2])
+                .unwrap()
+                .1
+                .is_some_and(|damage| damage.contains("without an end"))
+        );
+    }
+
+    #[test]
+    fn icons_hold_pictures_of_any_colours() {
+        let entry = |side: u8, depth: u8, length: usize, start: usize| {
+            let numbers = [length as u32, start as u32].map(u32::to_le_bytes);
+            [&[side, side, 0, 0, 1, 0, depth, 0], &numbers[0][..], &numbers[1]].concat()
+        };
+        let picture = RgbImage::from_fn(4, 4, |x, y| Rgb([10 * x as u8, 20 * y as u8, 99]));
+        let png = |picture: DynamicImage| encoded(&picture, ImageFormat::Png);
+        // 24 bits, bottom row first, blue first, then a mask of four bytes a row.
+        let header = [40, 4, 8, 1 | 24 << 16, 0, 0, 0, 0, 0, 0u32].map(u32::to_le_bytes).concat();
+        let rows = (0..4).rev().flat_map(|y| (0..4).flat_map(move |x| [99, 20 * y as u8, 10 * x as u8]));
+        let bitmap: Vec<u8> = header.into_iter().chain(rows).chain([0; 16]).collect();
+        let grey = GrayImage::from_fn(4, 4, |x, _| Luma([60 * x as u8]));
+        for (content, wanted) in [
+            (png(picture.clone().into()), picture.clone()),
+            (png(grey.clone().into()), DynamicImage::from(grey).to_rgb8()),
+            (bitmap, picture.clone()),
+        ] {
+            // Before it a smaller one of more colours.
+            let small = png(RgbaImage::new(2, 2).into());
+            let directory =
+                [entry(2, 32, small.len(), 38), entry(4, 24, content.len(), 38 + small.len())].concat();
+            let icon = [&[0, 0, 1, 0, 2, 0][..], &directory, &small, &content].concat();
+            assert_eq!(decode(&icon).unwrap().0.to_rgb8(), wanted);
+            assert_eq!(decode(&icon[..icon.len() - 9]).unwrap_err().remedy, FETCH);
+        }
+    }
+
     #[test]
     fn what_is_no_picture_is_refused() {
         let png = file(&DynamicImage::ImageLuma8(pattern()), ImageFormat::Png);
@@ -374,5 +384,14 @@ mod tests {
             assert!(refused.message.contains(words), "{refused:?}");
             assert_eq!(refused.remedy, remedy, "{refused:?}");
         }
+        // A telephone's 108 million pixels, declared: height and width stand behind the marker of the frame.
+        let mut large = encoded(&noise().into(), ImageFormat::Jpeg);
+        let frame = large.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+        large[frame + 5..frame + 9]
+            .copy_from_slice(&[9000u16.to_be_bytes(), 12_000u16.to_be_bytes()].concat());
+        let refused = decode(&large).unwrap_err();
+        assert!(
+            refused.message.starts_with("12000x9000 pixels take 324000000 bytes") && refused.remedy == SCALE
+        );
     }
 }

@@ -1,16 +1,26 @@
 //! Koch, Zemel and Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition" (2015), figure 4.
 
-use super::{Layer, LayerKind, ModelOptions, Network, Start};
+use super::{Layer, LayerKind, ModelError, ModelOptions, Network, Start};
 use crate::data::Shape;
 use crate::ops::activation::ActivationKind;
 
+/// The least height and width of which four valid convolutions and three halvings leave something.
+const LEAST: usize = 65;
+
 /// Made for images of 105x105, of which it makes 4,096 features between 0 and 1: with its own comparison, the learned
 /// sum of what they differ by, 38,951,745 parameters. Smaller images must leave room for four valid convolutions.
-pub fn network(input: Shape, options: &ModelOptions) -> Network {
+///
+/// # Errors
+/// [`ModelError::Unsuited`]
+pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    if input.height.min(input.width) < LEAST {
+        let why = "its four convolutions take 65x65 and larger; add --image-size 105, the paper's";
+        return Err(ModelError::Unsuited { model: "koch".into(), shape: input, why });
+    }
     let conv = |out_channels, kernel| LayerKind::conv2d(out_channels, kernel, 1, 0);
     let activation = LayerKind::Activation(options.activation);
     let pool = LayerKind::Pool2d { kind: options.pool, size: 2, stride: 2, padding: 0 };
-    Network {
+    Ok(Network {
         name: "koch".into(),
         input,
         layers: vec![
@@ -31,5 +41,5 @@ pub fn network(input: Shape, options: &ModelOptions) -> Network {
         comparison: options.comparison,
         // Section 3.3.
         start: Start::Normal { convolution: 0.01, dense: 0.2, bias: (0.5, 0.01) },
-    }
+    })
 }

@@ -12,6 +12,7 @@ use crate::data::Shape;
 use crate::ops::activation::ActivationKind;
 use crate::ops::distance::DistanceKind;
 use crate::ops::pool2d::PoolKind;
+use crate::text;
 
 pub use start::Start;
 
@@ -163,7 +164,7 @@ impl Default for ModelOptions {
 /// Why there is no such network.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    #[error("there is no model \"{name}\"; the models are: {}", NAMES.join(", "))]
+    #[error("there is no model \"{name}\"; {}the models are: {}", meant(name), NAMES.join(", "))]
     Unknown { name: String },
     #[error(
         "model \"{model}\" takes images of 28x28 or 32x32, but these are {}x{}",
@@ -173,6 +174,10 @@ pub enum ModelError {
     Shape { model: String, shape: Shape },
     #[error("model \"{model}\" does not take images of {}x{}: {why}", shape.height, shape.width)]
     Unsuited { model: String, shape: Shape, why: &'static str },
+}
+
+fn meant(name: &str) -> String {
+    text::closest(name, NAMES).map_or(String::new(), |meant| format!("did you mean {meant}? "))
 }
 
 /// Every model's name, as `--model` takes it.
@@ -193,7 +198,7 @@ pub fn network(name: &str, input: Shape, options: &ModelOptions) -> Result<Netwo
     match name {
         "sn-lenet5" => sn_lenet5::network(input, options),
         "resnet-small" => resnet::small(input, options),
-        "koch" => Ok(koch::network(input, options)),
+        "koch" => koch::network(input, options),
         "resnet18" => Ok(resnet::resnet18(input, options)),
         "conv4" => conv4::network(input, options),
         "sircnn" => sircnn::network(input, options),

@@ -1,10 +1,15 @@
 //! What the settings make of a data set: its images, its parts, and how pairs are drawn.
 
+use std::collections::BTreeMap;
+
 use super::super::Failure;
 use super::Config;
 use crate::data::{self, Dataset, Sampling, Split, SplitBy};
 use crate::plan::{BatchLayout, PairLoss};
 use crate::train::Measure;
+
+/// Most classes that a message names.
+const NAMED: usize = 5;
 
 impl Config {
     /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
@@ -24,14 +29,16 @@ impl Config {
         if let Some(size) = size {
             dataset = data::resize::dataset(dataset, size, self.fit)?;
         }
-        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
+        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.val_share, self.seed)?;
+        let few = self.few_images(&dataset, &split);
+        dataset.warnings.extend(few);
         if self.rotations {
             data::rotations::add(&mut dataset, &mut split)?;
         }
         Ok((dataset, split))
     }
 
-    /// What a fifth of validates.
+    /// Unit of the validation split.
     fn split_by(&self, dataset: &Dataset) -> SplitBy {
         self.split.unwrap_or(SplitBy::usual(dataset))
     }
@@ -70,5 +77,37 @@ impl Config {
             (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
             (_, None) => Ok(Sampling::Balanced),
         }
+    }
+
+    /// What is to be said of classes that cannot make positive pairs.
+    fn few_images(&self, dataset: &Dataset, split: &Split) -> Vec<String> {
+        let (sampling, measure) =
+            (self.sampling(dataset).unwrap_or(Sampling::Balanced), self.measure(dataset));
+        let alone = (2, "serve in negative pairs alone".to_owned());
+        let training = match sampling {
+            Sampling::Balanced => alone.clone(),
+            other => (other.images(), format!("are left out by --sampling {other}")),
+        };
+        let parts = [
+            ("training", &split.train, self.batch() == BatchLayout::Pairs, training),
+            ("validation", &split.validation, measure == Measure::Pairs, alone.clone()),
+            ("test", &split.test, measure == Measure::Pairs, alone),
+        ];
+        let paired = parts.into_iter().filter(|(_, _, paired, _)| *paired);
+        let said = paired.filter_map(|(part, images, _, (needed, fate))| {
+            let mut counts = BTreeMap::<u32, usize>::new();
+            images.iter().for_each(|&image| *counts.entry(dataset.labels[image as usize]).or_default() += 1);
+            let few: Vec<&str> = (counts.iter().filter(|(_, count)| **count < needed))
+                .filter_map(|(class, _)| dataset.classes.get(*class as usize).map(String::as_str))
+                .collect();
+            let more = few
+                .len()
+                .checked_sub(NAMED + 1)
+                .map_or(String::new(), |more| format!(" and {} more", more + 1));
+            let named = few[..few.len().min(NAMED)].join(", ");
+            (!few.is_empty())
+                .then(|| format!("classes with fewer than {needed} {part} images {fate}: {named}{more}"))
+        });
+        said.collect()
     }
 }

@@ -83,7 +83,13 @@ fn folders_and_archives_are_alike_and_sorted() {
     let mut bare = names("");
     bare.push(("__MACOSX/Greek/._character01".into(), vec![1]));
     bare.push(("Greek/.DS_Store".into(), vec![1]));
-    bare.push(("LICENSE".into(), vec![1]));
+    for left in
+        ["LICENSE", "Greek/readme.txt", "Greek/character01/Thumbs.db", "Greek/character01/strokes.txt"]
+    {
+        bare.push((left.into(), vec![1]));
+    }
+    bare.push(("@eaDir/Greek/character01/0001_01.png".into(), right()));
+    bare.push(("Greek/character01/@eaDir/0001_01.png".into(), right()));
     alike(parse(&archive(&bare, CompressionMethod::Stored), path).unwrap());
     let parent = tempfile::tempdir().unwrap();
     unpack(parent.path(), &bare);
