@@ -7,9 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::trained::{self, Trained};
-use super::{Failure, block_on, print_json, print_line};
-use crate::data::Album;
-use crate::data::pair_list::{ListedPair, Member};
+use super::{Failure, block_on, print_json, print_line, say};
+use crate::data::{Album, Pair, Shape};
 use crate::eval;
 
 #[derive(Args)]
@@ -20,9 +19,11 @@ pub struct Arguments {
     a: PathBuf,
     /// What to compare it with
     b: PathBuf,
-    /// Dark ink on light paper: invert both pictures
+    #[command(flatten)]
+    pictures: trained::Pictures,
+    /// End with 1 where they are different, with 0 where they are the same
     #[arg(long)]
-    invert: bool,
+    exit_code: bool,
     /// Print JSON to stdout
     #[arg(long)]
     json: bool,
@@ -36,28 +37,41 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "{model} classifies images and compares none; name another network"
         )));
     }
-    let [a, b] = [&arguments.a, &arguments.b].map(PathBuf::clone);
-    let names = [&a, &b].map(|path| path.display().to_string());
-    let pair = ListedPair { a: Member::File(a), b: Member::File(b), names, same: None, line: 1 };
-    let mut album = Album::new(trained.description.input);
-    let pairs = album.add_list(std::slice::from_ref(&pair), None, arguments.invert)?;
+    let preparation = trained.preparation(&arguments.pictures);
+    let Shape { channels, height, width } = trained.description.input;
+    let mut album = Album::prepared(trained.description.input, preparation);
+    let (a, b) = (album.add_picture(&arguments.a)?, album.add_picture(&arguments.b)?);
+    for warning in &album.warnings {
+        say(format_args!("warning: {warning}"));
+    }
     let mut executor = trained.executor(&album, 1)?;
-    let scores = block_on(eval::score(executor.as_mut(), &pairs))?;
+    let scores = block_on(eval::score(executor.as_mut(), &[Pair { a, b, same: false }]))?;
     let score = scores[0];
     let same = f64::from(score.similarity) > trained.threshold;
     if arguments.json {
         print_json(&json!({
-            "a": pair.names[0],
-            "b": pair.names[1],
+            "a": arguments.a.display().to_string(),
+            "b": arguments.b.display().to_string(),
             "distance": score.distance,
             "similarity": score.similarity,
             "threshold": trained.threshold,
             "same": same,
+            "preparation": {
+                "channels": channels,
+                "height": height,
+                "width": width,
+                "fit": preparation.fit,
+                "filter": preparation.filter,
+                "polarity": preparation.polarity,
+                "standardize": trained.description.standardize,
+                "training_images": preparation.seen,
+            },
+            "warnings": album.warnings,
         }))?;
     } else {
         print_line(&format!("distance {:.6}", score.distance))?;
         print_line(&format!("similarity {:.6} (threshold {:.4})", score.similarity, trained.threshold))?;
         print_line(if same { "same" } else { "different" })?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if arguments.exit_code && !same { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

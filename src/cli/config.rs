@@ -1,61 +1,26 @@
 //! Everything that decides a run: flags of `train`, and `config.toml` of its folder, are one struct.
 
+mod choices;
+mod sets;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::parser::ValueSource;
-use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::data::{self, Augmentation, Dataset, Sampling, Split, SplitBy};
+use crate::data::{self, Augmentation, Fit, Sampling, SplitBy};
 use crate::loss::{self, PairDistance};
 use crate::model::{self, ModelOptions};
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
 use crate::plan::optimizer::{Momentum, Penalty};
 use crate::plan::{AdamOptions, BatchLayout, OptimizerOptions, SgdOptions};
-use crate::train::{Decay, Measure};
+use crate::train::Decay;
 
-/// Which loss to train with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// On the head's similarity: equation 2 of the SN-LeNet-5 paper.
-    Contrastive,
-    /// On the distance itself, without a head: twice the loss of Hadsell, Chopra and LeCun (2006), whose halves are left
-    /// out.
-    Hadsell,
-    /// On the probability that a pair is the same, from a learned sum of what features differ by, or as the model
-    /// has it: Koch, Zemel and Salakhutdinov (2015).
-    CrossEntropy,
-    /// On the squared distances within episodes, without a head: Snell, Swersky and Zemel (2017).
-    Episodes,
-}
-
-/// Which optimizer to train with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Optimizer {
-    /// Kingma and Ba (2015); with --weight-decay AdamW
-    Adam,
-    /// Gradient descent with momentum, as Keras has it: the velocity holds steps, learning rate and all
-    Sgd,
-}
-
-/// Which plan to run: one kind, or what suits the adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlanChoice {
-    /// What suits the adapter
-    Auto,
-    /// One launch for every function of every op
-    Unfused,
-    /// Four launches a step, an image to a workgroup: for hardware
-    Fused,
-    /// Large blocks in registers: for software adapters
-    Blocked,
-}
+pub use choices::{Loss, Optimizer, PlanChoice};
 
 /// Everything needed to repeat a run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -74,9 +39,16 @@ pub struct Config {
     /// Scale every image to N x N, by averaging areas
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
-    /// What a fifth of validates: images, classes or alphabets [default: alphabets where the set has some, else images]
+    /// How an image comes to another size, in training and in use
+    #[arg(long, default_value = "contain")]
+    pub fit: Fit,
+    /// Unit of the validation split: images (of each class), classes or alphabets [default: alphabets where the set has
+    /// some, else images]
     #[arg(long)]
     pub split: Option<SplitBy>,
+    /// Share of them that validates
+    #[arg(long, value_name = "SHARE", default_value_t = data::split::SHARE)]
+    pub val_share: f64,
     /// Learn turned copies of the training images too (90, 180 and 270 degrees), as classes of their own
     #[arg(long)]
     pub rotations: bool,
@@ -215,9 +187,7 @@ impl Config {
     /// # Errors
     /// Names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", path.display())))?;
-        Self::parse(&text, path)
+        Self::parse(&super::read_text(path)?, path)
     }
 
     /// The settings in the text of a `config.toml`; `path` is for messages.
@@ -367,6 +337,10 @@ impl Config {
                 1 << 27
             )));
         }
+        if !(0.001..=0.9).contains(&self.val_share) {
+            let share = self.val_share;
+            return Err(Failure::Usage(format!("--val-share {share}: must be a number from 0.001 to 0.9")));
+        }
         if !(0.0..=1e3).contains(&self.weight_decay) {
             let decay = self.weight_decay;
             return Err(Failure::Usage(format!("--weight-decay {decay}: must be a number from 0 to 1000")));
@@ -410,64 +384,6 @@ impl Config {
         Ok(())
     }
 
-    /// The data set, with its images at the size asked for and turned copies of those to learn from, and its parts.
-    ///
-    /// # Errors
-    /// What is wrong with the set, or that it cannot be had so.
-    pub fn load(&self) -> Result<(Dataset, Split), Failure> {
-        let mut dataset = data::load(&self.dataset, self.data_dir.as_deref(), self.seed)?;
-        if let Some(size) = self.image_size {
-            dataset = data::resize::dataset(dataset, size)?;
-        }
-        let mut split = data::split_by(&dataset, self.split_by(&dataset), self.seed)?;
-        if self.rotations {
-            data::rotations::add(&mut dataset, &mut split)?;
-        }
-        Ok((dataset, split))
-    }
-
-    /// What a fifth of validates.
-    fn split_by(&self, dataset: &Dataset) -> SplitBy {
-        self.split.unwrap_or(SplitBy::usual(dataset))
-    }
-
-    /// What tells how good the network is: of classes that it does not learn, one-shot tasks.
-    pub fn measure(&self, dataset: &Dataset) -> Measure {
-        match (self.batch(), self.split_by(dataset)) {
-            (BatchLayout::Pairs, SplitBy::Classes | SplitBy::Alphabets) => Measure::Tasks,
-            (batch, _) => Measure::of(batch),
-        }
-    }
-
-    /// How training pairs are drawn.
-    ///
-    /// # Errors
-    /// The network, or the loss, wants others.
-    pub fn sampling(&self, dataset: &Dataset) -> Result<Sampling, Failure> {
-        let refused = |hint: &str| Err(Failure::Usage(format!("--sampling: {hint}")));
-        let given = self.sampling;
-        if self.batch() == BatchLayout::Labelled {
-            return match given {
-                Some(_) => refused("a classifier learns from images, not from pairs; leave it out"),
-                None => Ok(Sampling::Balanced),
-            };
-        }
-        let way = loss::Episodes::way(&self.pair_loss());
-        match (self.loss() == Loss::Episodes, given) {
-            (true, None) => Ok(Sampling::Episodes { way }),
-            (true, Some(given)) if given != (Sampling::Episodes { way }) => {
-                refused(&format!("--loss episodes learns from episodes={way}; leave it out, or change --way"))
-            }
-            (true, Some(given)) => Ok(given),
-            (_, Some(Sampling::Episodes { .. })) => refused(
-                "all pairs of episodes are of one class; add --loss episodes, or name another sampling",
-            ),
-            (_, Some(given)) => Ok(given),
-            (_, None) if self.split_by(dataset) == SplitBy::Alphabets => Ok(Sampling::Alphabets),
-            (_, None) => Ok(Sampling::Balanced),
-        }
-    }
-
     pub fn batch(&self) -> BatchLayout {
         if model::is_classifier(&self.model) { BatchLayout::Labelled } else { BatchLayout::Pairs }
     }
@@ -487,18 +403,6 @@ impl Config {
     /// The most classes up to `most` of which a batch holds whole episodes.
     fn usual_way(&self, most: usize) -> usize {
         (2..=WAY.min(most)).rev().find(|&way| self.batch_size.is_multiple_of(way)).unwrap_or(WAY)
-    }
-
-    /// These settings with those that follow from the data set.
-    pub fn settled(mut self, dataset: &Dataset, split: &Split) -> Self {
-        if self.loss() == Loss::Episodes && self.way.is_none() {
-            let mut classes: Vec<u32> =
-                split.train.iter().map(|&image| dataset.labels[image as usize]).collect();
-            classes.sort_unstable();
-            classes.dedup();
-            self.way = Some(self.usual_way(classes.len()));
-        }
-        self
     }
 
     /// The loss that was chosen, or what the model was made for.

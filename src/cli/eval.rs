@@ -12,8 +12,8 @@ use super::fail::DIVERGED;
 use super::progress::Progress;
 use super::trained::{self, Trained};
 use super::{Failure, block_on, print_json, print_line, say};
-use crate::data::pair_list::{self, ListedPair, Member};
-use crate::data::{Album, Dataset, Pair, Split, pairs};
+use crate::data::pair_list::{self, ListedPair, Member, Skips};
+use crate::data::{Album, DataError, Dataset, Pair, Split, pairs};
 use crate::eval::collapse::Answered;
 use crate::eval::{self, ClassMetrics, Classification, Roc, Score, embeddings};
 use crate::session::Session;
@@ -30,9 +30,6 @@ pub struct Arguments {
     /// Folder in which data sets are looked for [default: the run's]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Scale the set's images to N x N [default: as the run did]
-    #[arg(long, value_name = "N")]
-    image_size: Option<usize>,
     /// Seed of the test pairs, and of glyphs [default: the run's]
     #[arg(long)]
     seed: Option<u64>,
@@ -40,9 +37,11 @@ pub struct Arguments {
     /// paths of pictures
     #[arg(long, value_name = "FILE.csv")]
     pairs: Option<PathBuf>,
-    /// Dark ink on light paper: invert the pictures of the list
-    #[arg(long)]
-    invert: bool,
+    #[command(flatten)]
+    pictures: trained::Pictures,
+    /// Leave out up to N lines of the list that are bad, or whose pictures are, and list them
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "pairs")]
+    skip_bad: usize,
     /// Write each pair's distance and similarity to this file
     #[arg(long, value_name = "FILE.csv")]
     scores: Option<PathBuf>,
@@ -53,6 +52,9 @@ pub struct Arguments {
 
 /// Fewer pairs may well be all alike.
 const FEW: usize = 20;
+
+/// Most pictures that are warned of one by one.
+const WARNED: usize = 10;
 
 /// Pairs to score, and what to call them.
 struct Task {
@@ -79,9 +81,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = &mut trained.config;
     if let Some(dataset) = arguments.dataset.clone().filter(|dataset| *dataset != config.dataset) {
         // How the run parted and extended its own set is nothing to another.
-        *config = Config { dataset, split: None, rotations: false, image_size: None, ..config.clone() };
+        *config = Config { dataset, split: None, rotations: false, ..config.clone() };
     }
-    config.image_size = arguments.image_size.or(config.image_size);
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
     if trained.is_classifier() {
@@ -90,9 +91,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.scores {
         output::check(path).map_err(|error| Failure::unwritable(path, "--scores", &error))?;
     }
-    let mut album = Album::new(trained.description.input);
+    let mut album = Album::prepared(trained.description.input, trained.preparation(&arguments.pictures));
+    let mut skips = Skips { allowed: arguments.skip_bad, ..Skips::default() };
     let task = match &arguments.pairs {
-        Some(path) => listed(path, &trained, arguments.invert, &mut album)?,
+        Some(path) => {
+            let task = listed(path, &trained, &mut album, &mut skips);
+            let left_out = skips.skipped.iter().map(|error| format!("left out: {error}"));
+            let warnings = album.warnings.iter().take(WARNED).map(|warning| format!("warning: {warning}"));
+            left_out.chain(warnings).for_each(say);
+            if album.warnings.len() > WARNED {
+                say(format_args!("warning: and so on, {} in all", album.warnings.len()));
+            }
+            task?
+        }
         None => test_pairs(&trained, &mut album)?,
     };
     let mut executor = trained.executor(&album, task.pairs.len())?;
@@ -132,6 +143,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "dataset": task.dataset,
             "adapter": executor.adapter(),
             "pairs": metrics.pairs,
+            "skipped": skips.skipped.len(),
+            "scores": (!task.labelled).then(|| listed_scores(&task, &scores)),
             "accuracy": known.map(|metrics| metrics.accuracy),
             "loss": known.map(|metrics| metrics.loss),
             "threshold": trained.threshold,
@@ -153,12 +166,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             "{} pairs: accuracy {:.2} % at threshold {threshold:.4}, loss {:.5}; {seconds:.2} s",
             metrics.pairs, metrics.accuracy, metrics.loss
         ),
-        None => format!("{} pairs scored; {seconds:.2} s", metrics.pairs),
+        None => {
+            let shown = if arguments.scores.is_none() { &scores[..] } else { &[] };
+            for ([a, b], score) in task.names.iter().zip(shown) {
+                print_line(&format!("{a}\t{b}\t{:.6}\t{:.6}", score.distance, score.similarity))?;
+            }
+            format!("{} pairs scored (distance, similarity); {seconds:.2} s", metrics.pairs)
+        }
     })?;
     if let (Some(saved), Some(accuracy)) = (saved, at_saved) {
         print_line(&format!(
             "accuracy {accuracy:.2} % at threshold {saved:.4}, the saved one of validation"
         ))?;
+    }
+    if !skips.skipped.is_empty() {
+        print_line(&format!("{} lines left out", skips.skipped.len()))?;
     }
     if let Some(roc) = roc {
         let rates = roc.tar_at_far.each().into_iter().zip(roc.threshold_at_far.each());
@@ -234,17 +256,16 @@ fn classify(arguments: &Arguments, trained: &Trained) -> Result<ExitCode, Failur
 
 /// The data set of the settings with its parts; its images must be of the network's size.
 pub fn load(trained: &Trained) -> Result<(Dataset, Split), Failure> {
-    let (dataset, split) = trained.config.load()?;
+    let input = trained.description.input;
+    let (dataset, split) = trained.config.load_at(Some((input.height, input.width)))?;
     for warning in &dataset.warnings {
         say(format_args!("warning: {warning}"));
     }
-    let input = trained.description.input;
     if dataset.shape == input {
         return Ok((dataset, split));
     }
     Err(Failure::Usage(format!(
-        "--dataset {}: its images are {}, but the network takes {input}; add --image-size N, or choose another set or \
-         other weights",
+        "--dataset {}: its images are {}, but the network takes {input}; choose another set or other weights",
         dataset.name, dataset.shape
     )))
 }
@@ -287,18 +308,32 @@ fn class_metrics(
 }
 
 /// The pairs of a list; the data set is read only if some image is a number.
-fn listed(path: &Path, trained: &Trained, invert: bool, album: &mut Album) -> Result<Task, Failure> {
-    let list = pair_list::read(path)?;
+fn listed(path: &Path, trained: &Trained, album: &mut Album, skips: &mut Skips) -> Result<Task, Failure> {
+    let mut list = pair_list::read(path, skips)?;
+    let labelled = list[0].same.is_some();
     let numbered = |pair: &ListedPair| [&pair.a, &pair.b].iter().any(|m| matches!(m, Member::Index(_)));
     let dataset = if list.iter().any(numbered) { Some(load(trained)?.0) } else { None };
-    let pairs = album.add_list(&list, dataset.as_ref(), invert)?;
+    let pairs = album.add_list(&mut list, path, dataset.as_ref(), skips)?;
+    if pairs.is_empty() {
+        let message = "no pair is left".into();
+        return Err(DataError::PairList { path: path.to_owned(), line: 1, message }.into());
+    }
     Ok(Task {
         pairs,
-        labelled: list[0].same.is_some(),
+        labelled,
         names: list.into_iter().map(|pair| pair.names).collect(),
         dataset: dataset.map(|set| set.name),
         classes: None,
     })
+}
+
+/// The scores of pairs of which nothing else is known.
+fn listed_scores(task: &Task, scores: &[Score]) -> Vec<serde_json::Value> {
+    let told = task.names.iter().zip(scores);
+    told.map(
+        |([a, b], score)| json!({"a": a, "b": b, "distance": score.distance, "similarity": score.similarity}),
+    )
+    .collect()
 }
 
 /// Writes `a,b,same,distance,similarity` in the order of the pairs; where it is not known whether a

@@ -159,7 +159,7 @@ fn plan(config: &Config) -> Result<crate::plan::Plan, Failure> {
     if let Some(size) = config.image_size {
         (shape.height, shape.width) = (size, size);
     }
-    let validation = train_images / 5;
+    let validation = (train_images as f64 * config.val_share) as usize;
     let evaluated = validation.max(test_images);
     let copies = if config.rotations { 4 } else { 1 };
     let trained = copies * (train_images - validation);

@@ -17,6 +17,7 @@ mod resume;
 mod train;
 mod trained;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -91,6 +92,22 @@ fn quiet_drivers() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: nothing else runs yet; this is the first thing the program does.
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    }
+}
+
+/// The text of a file of settings.
+fn read_text(path: &Path) -> Result<String, Failure> {
+    use std::io::Read;
+    const LIMIT: u64 = 1 << 24;
+    let wrong = |words: String| Failure::Usage(format!("{}: {words}; check the path", path.display()));
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text));
+    match read {
+        Ok(count) if count as u64 == LIMIT => {
+            Err(wrong(format!("has {LIMIT} bytes or more, too many for settings")))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 

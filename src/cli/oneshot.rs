@@ -38,9 +38,6 @@ pub struct Arguments {
     /// Folder in which data sets are looked for [default: the run's]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Scale the set's images to N x N [default: as the run did]
-    #[arg(long, value_name = "N")]
-    image_size: Option<usize>,
     /// Where tasks come from
     #[arg(long, default_value = "paper")]
     protocol: Source,
@@ -70,11 +67,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = &mut trained.config;
     if let Some(dataset) = arguments.dataset.clone().filter(|dataset| *dataset != config.dataset) {
         // How the run parted and extended its own set is nothing to another.
-        *config = Config { dataset, split: None, rotations: false, image_size: None, ..config.clone() };
+        *config = Config { dataset, split: None, rotations: false, ..config.clone() };
     }
     // Turned copies are for training alone.
     config.rotations = false;
-    config.image_size = arguments.image_size.or(config.image_size);
     config.data_dir = arguments.data_dir.clone().or(config.data_dir.clone());
     config.seed = arguments.seed.unwrap_or(config.seed);
     if trained.is_classifier() {
@@ -278,8 +274,8 @@ fn official(trained: &Trained) -> Result<(Dataset, Tasks), Failure> {
         )));
     }
     let dir = trained.config.data_dir.as_deref().ok_or(DataError::NoFolder { dataset: omniglot.name() })?;
-    let Shape { height, .. } = trained.description.input;
-    let runs = official_runs(dir, Some(height))?;
+    let Shape { height, width, .. } = trained.description.input;
+    let runs = official_runs(dir, Some((height, width)), trained.config.fit)?;
     for warning in &runs.warnings {
         say(format_args!("warning: {warning}"));
     }

@@ -10,8 +10,8 @@ use super::fail::{INTERRUPTED, size};
 use super::open::Target;
 use super::progress::{self, Progress};
 use super::resume::{self, Resumed};
-use super::{Failure, block_on, oneshot, print_json, say};
-use crate::data::{Dataset, Split};
+use super::{Failure, block_on, oneshot, print_json, say, trained};
+use crate::data::{Dataset, Preparation, Split};
 use crate::eval;
 use crate::loss::NORM_EPS;
 use crate::model;
@@ -20,8 +20,7 @@ use crate::report::{self, Report};
 use crate::session::Session;
 use crate::train::fingerprint::{self, Fingerprint};
 use crate::train::{
-    Description, Outcome, Position, Rate, RunError, RunFolder, Sampler, Schedule, Summary, Trainer,
-    checkpoint, setup,
+    Description, Outcome, Position, Rate, RunError, RunFolder, Sampler, Schedule, Summary, Trainer, setup,
 };
 
 #[derive(Args)]
@@ -216,7 +215,7 @@ impl Start {
         let initial = setup::initial_values(plan, config.seed);
         let weights = match &config.init {
             Some(path) => {
-                let given = checkpoint::load(path)?;
+                let given = trained::load(path)?;
                 if given.is_of_classifier_for(plan) {
                     given.subnet_for(plan, path, initial)?
                 } else {
@@ -273,6 +272,7 @@ fn description(config: &Config, dataset: &Dataset) -> Description {
         distance: config.distance,
         loss: config.pair_loss(),
         standardize: config.standardize,
+        preparation: Some(Preparation::of(dataset, config.fit)),
         classes: model::is_classifier(&config.model).then_some(dataset.classes.len()),
         norm_eps: NORM_EPS,
         threshold: 0.5,

@@ -8,7 +8,7 @@ use clap::Args;
 use super::config::{Config, Loss, PlanChoice, check_threads};
 use super::open::Target;
 use super::{Failure, say};
-use crate::data::{Album, Shape};
+use crate::data::{Album, Polarity, Preparation, Shape};
 use crate::loss::{NORM_EPS, PairDistance};
 use crate::model;
 use crate::ops::activation::ActivationKind;
@@ -74,6 +74,18 @@ struct File {
     weights: Option<PathBuf>,
 }
 
+/// What pictures are given.
+#[derive(Args)]
+pub struct Pictures {
+    /// What is done to pictures before they are compared [default: what was done to the files that the network was
+    /// trained on]
+    #[arg(long)]
+    polarity: Option<Polarity>,
+    /// Dark ink on light paper: the same as --polarity inverted
+    #[arg(long, conflicts_with = "polarity")]
+    invert: bool,
+}
+
 /// Where similarities part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
@@ -120,7 +132,7 @@ impl Trained {
             (None, Some(path)) => (path.clone(), None),
             (None, None) => return Err(Failure::Usage("name a --run-dir, or --weights".into())),
         };
-        let weights = checkpoint::load(&path)?;
+        let weights = load(&path)?;
         let described = weights.metadata.as_ref().map(|metadata| metadata.description.clone());
         let saved = described.as_ref().and_then(|description| description.threshold_for(arguments.threshold));
         let threshold = match (arguments.threshold, saved) {
@@ -148,6 +160,7 @@ impl Trained {
             distance: description.distance,
             seed: description.seed,
             dataset: description.dataset.clone(),
+            fit: description.preparation().fit,
             ..settings.unwrap_or_default()
         }
         .with_loss(description.loss);
@@ -157,6 +170,13 @@ impl Trained {
     /// Whether it classifies images instead of comparing them.
     pub fn is_classifier(&self) -> bool {
         model::is_classifier(&self.description.model)
+    }
+
+    /// What is done to pictures: what was done in training, unless told otherwise.
+    pub fn preparation(&self, pictures: &Pictures) -> Preparation {
+        let own = self.description.preparation();
+        let told = pictures.polarity.or(pictures.invert.then_some(Polarity::Inverted));
+        Preparation { polarity: told.unwrap_or(own.polarity), ..own }
     }
 
     /// The threshold that was saved with the weights.
@@ -264,6 +284,7 @@ impl Arguments {
             distance: self.distance.unwrap_or(defaults.distance),
             loss: loss.pair_loss(),
             standardize: self.standardize,
+            preparation: Some(Preparation::default()),
             classes: None,
             norm_eps: NORM_EPS,
             threshold: 0.5,
@@ -296,6 +317,18 @@ impl Arguments {
             ))),
         }
     }
+}
+
+/// Reads a weights file, and says what was done to it.
+///
+/// # Errors
+/// As [`checkpoint::load`].
+pub fn load(path: &Path) -> Result<Weights, Failure> {
+    let weights = checkpoint::load(path)?;
+    for note in &weights.notes {
+        say(format_args!("note: {note}"));
+    }
+    Ok(weights)
 }
 
 /// The settings of a run, which must have weights to use.

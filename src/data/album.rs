@@ -1,9 +1,10 @@
 //! The images that pairs name, each once: what has to be on a device to score them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use super::pair_list::{ListedPair, Member};
-use super::{DataError, Dataset, Pair, Shape, picture};
+use super::pair_list::{ListedPair, Member, Skips};
+use super::{DataError, Dataset, Pair, Preparation, Shape, picture};
 
 /// Images in the order in which pairs name them first.
 #[derive(Clone, Debug)]
@@ -11,18 +12,28 @@ pub struct Album {
     pub shape: Shape,
     /// NCHW bytes, image after image.
     pub images: Vec<u8>,
+    /// What a user should know about picture files, a sentence each.
+    pub warnings: Vec<String>,
+    /// Of picture files.
+    preparation: Preparation,
     rows: HashMap<Member, u32>,
 }
 
 impl Album {
     pub fn new(shape: Shape) -> Self {
-        Album { shape, images: Vec::new(), rows: HashMap::new() }
+        Self::prepared(shape, Preparation::default())
+    }
+
+    /// An album whose picture files are prepared so.
+    pub fn prepared(shape: Shape, preparation: Preparation) -> Self {
+        Album { shape, images: Vec::new(), warnings: Vec::new(), preparation, rows: HashMap::new() }
     }
 
     /// An album of such images, numbered from 0.
     pub fn of_images(shape: Shape, images: Vec<u8>) -> Self {
         let count = (images.len() / shape.len()) as u32;
-        Album { shape, images, rows: (0..count).map(|row| (Member::Index(row), row)).collect() }
+        let rows = (0..count).map(|row| (Member::Index(row), row)).collect();
+        Album { images, rows, ..Self::new(shape) }
     }
 
     /// Number of images.
@@ -63,36 +74,64 @@ impl Album {
         images.iter().enumerate().map(add).collect()
     }
 
-    /// Pairs of a user's list. Pairs that do not say whether they are the same come as different.
+    /// A picture file; returns its number here.
     ///
     /// # Errors
-    /// A number that is no test image of `dataset`, or a picture that cannot be had.
+    /// The picture cannot be had.
+    pub fn add_picture(&mut self, path: &Path) -> Result<u32, DataError> {
+        let (shape, preparation) = (self.shape, self.preparation);
+        let mut warnings = Vec::new();
+        let row = self.row(Member::File(path.to_owned()), || {
+            let image;
+            (image, warnings) = picture::load(path, shape, &preparation)?;
+            Ok(image)
+        })?;
+        self.warnings.extend(warnings.iter().map(|warning| format!("{} {warning}", path.display())));
+        Ok(row)
+    }
+
+    /// Pairs of a user's list, which stands at `path`. Pairs that do not say whether they are the same come as
+    /// different; those that are skipped are taken out of the list.
+    ///
+    /// # Errors
+    /// A number that is no test image of `dataset`, or a picture that cannot be had, and none may be skipped any more.
     pub fn add_list(
         &mut self,
-        list: &[ListedPair],
+        list: &mut Vec<ListedPair>,
+        path: &Path,
         dataset: Option<&Dataset>,
-        invert: bool,
+        skips: &mut Skips,
     ) -> Result<Vec<Pair>, DataError> {
-        let shape = self.shape;
-        let mut add = |line: u64, member: &Member| {
-            self.row(member.clone(), || match member {
-                Member::File(path) => picture::load(path, shape, invert),
-                Member::Index(index) => dataset
-                    .and_then(|set| set.image((*index as usize).checked_add(set.train_images)?))
-                    .map(<[u8]>::to_vec)
-                    .ok_or_else(|| DataError::NoTestImage {
-                        line,
-                        index: *index,
-                        test_images: dataset.map_or(0, Dataset::test_images),
-                    }),
-            })
+        let (mut pairs, mut failed) = (Vec::with_capacity(list.len()), None);
+        list.retain(|pair| {
+            if failed.is_some() {
+                return false;
+            }
+            let mut member = |member| self.listed(member, dataset);
+            let outcome = member(&pair.a).and_then(|a| Ok((a, member(&pair.b)?)));
+            match outcome {
+                Ok((a, b)) => pairs.push(Pair { a, b, same: pair.same.unwrap_or(false) }),
+                Err(source) => {
+                    let (path, source) = (path.to_owned(), Box::new(source));
+                    failed = skips.skip(DataError::Listed { path, line: pair.line, source }).err();
+                    return false;
+                }
+            }
+            true
+        });
+        failed.map_or(Ok(pairs), Err)
+    }
+
+    fn listed(&mut self, member: &Member, dataset: Option<&Dataset>) -> Result<u32, DataError> {
+        let index = match member {
+            Member::File(path) => return self.add_picture(path),
+            Member::Index(index) => *index,
         };
-        list.iter()
-            .map(|pair| {
-                let (a, b) = (add(pair.line, &pair.a)?, add(pair.line, &pair.b)?);
-                Ok(Pair { a, b, same: pair.same.unwrap_or(false) })
-            })
-            .collect()
+        let image = dataset.and_then(|set| set.image((index as usize).checked_add(set.train_images)?));
+        let test_images = dataset.map_or(0, Dataset::test_images);
+        self.row(member.clone(), || {
+            image.map(<[u8]>::to_vec).ok_or(DataError::NoTestImage { index, test_images })
+        })
     }
 
     fn row(
@@ -114,7 +153,6 @@ impl Album {
 mod tests {
     use super::*;
     use crate::data::{Glyphs, glyphs, pair_list};
-    use std::path::Path;
 
     fn small() -> Dataset {
         glyphs::generate(&Glyphs { train_per_class: 3, test_per_class: 2, ..Glyphs::default() }, 1)
@@ -135,13 +173,22 @@ mod tests {
     #[test]
     fn numbers_of_a_list_count_from_the_first_test_image() {
         let set = small();
-        let list = pair_list::parse(b"0,19", Path::new("list.csv")).unwrap();
         let mut album = Album::new(set.shape);
-        album.add_list(&list, Some(&set), false).unwrap();
+        let add = |album: &mut Album, text: &[u8], allowed| {
+            let (path, mut skips) = (Path::new("list.csv"), Skips { allowed, ..Skips::default() });
+            let mut list = pair_list::parse(text, path, &mut skips).unwrap();
+            album.add_list(&mut list, path, Some(&set), &mut skips).map(|pairs| (pairs.len(), list.len()))
+        };
+        assert_eq!(add(&mut album, b"0,19", 0).unwrap(), (1, 1));
         assert_eq!(album.images[..784], *set.image(30).unwrap());
         assert_eq!(album.images[784..], *set.image(49).unwrap());
-        let list = pair_list::parse(b"0,1\n0,20", Path::new("list.csv")).unwrap();
-        let error = Album::new(set.shape).add_list(&list, Some(&set), false).unwrap_err();
-        assert!(error.to_string().contains("line 2") && error.to_string().contains("0 to 19"), "{error}");
+        let error = add(&mut Album::new(set.shape), b"0,1\n0,20\n1,nothing.png\n", 0).unwrap_err();
+        assert!(
+            error.to_string().contains("list.csv, line 2") && error.to_string().contains("0 to 19"),
+            "{error}"
+        );
+        let error = add(&mut Album::new(set.shape), b"0,1\n0,20\n1,nothing.png\n", 1).unwrap_err();
+        assert!(error.to_string().starts_with("list.csv, line 3: nothing.png: cannot read"), "{error}");
+        assert_eq!(add(&mut album, b"0,1\n0,20\n1,nothing.png\n", 2).unwrap(), (1, 1));
     }
 }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// No set has this name.
-    #[error("unknown data set \"{name}\": choose one of {known}")]
-    UnknownDataset { name: String, known: String },
+    #[error("unknown data set \"{name}\": {meant}choose one of {known}")]
+    UnknownDataset { name: String, meant: String, known: String },
 
     /// The set comes from files and no folder was given.
     #[error(
@@ -80,15 +80,15 @@ pub enum DataError {
     #[error("{}: label {index} (byte {offset}) is {value}, but labels run from 0 to {largest}. Fetch the file again, or check that it belongs to this set", path.display())]
     Label { path: PathBuf, index: usize, offset: u64, value: u8, largest: u32 },
 
-    /// Pairs need a partner for every image.
+    /// Pairs need a partner for some image.
     #[error(
-        "class {class} has only one image (index {image}) among the {members} images to pair, and a positive pair needs two. Use more images, or leave this class out"
+        "the {members} images to pair are each the only one of its class, and a positive pair needs two. Use more images of a class, another --val-share, or --split classes"
     )]
-    LonelyClass { class: u32, image: u32, members: usize },
+    NoPositive { members: usize },
 
     /// Pairs need another class for every image.
     #[error(
-        "the {members} images to pair are of {classes} class(es), and a negative pair needs two. Use a set with more classes"
+        "the {members} images to pair are of {classes} class(es), and a negative pair needs two. Use a set with more classes, or with four or more images of each"
     )]
     TooFewClasses { members: usize, classes: usize },
 
@@ -99,8 +99,8 @@ pub enum DataError {
     NoTasks { images: usize, drawings: usize },
 
     /// A picture file cannot be decoded.
-    #[error("{}: no picture to be read: {message}. Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file", path.display())]
-    Picture { path: PathBuf, message: String },
+    #[error("{}: no picture to be read: {message}. {remedy}", path.display())]
+    Picture { path: PathBuf, message: String, remedy: &'static str },
 
     /// An archive cannot be read, or a file in it.
     #[error("{}: damaged ZIP archive: {message}. Fetch the file again", path.display())]
@@ -128,11 +128,11 @@ pub enum DataError {
     )]
     NoAlphabets { wanted: &'static str },
 
-    /// A fifth of so few groups is none.
+    /// A share of so few groups is none, or all.
     #[error(
-        "--split {by}: the training images are of {found} {by}, and a fifth of them is to validate; use a set with 5 or more, or --split images"
+        "--split {by}: the training images are of {found} {by}, of which a share of {share} leaves none to validate or none to train; use a set with more, another --val-share, or --split images"
     )]
-    TooFewGroups { by: &'static str, found: usize },
+    TooFewGroups { by: &'static str, found: usize, share: f64 },
 
     /// Images that turning would change the shape of.
     #[error(
@@ -148,9 +148,13 @@ pub enum DataError {
     #[error("{}, line {line}: {message}. Write `a,b` or `a,b,same`: numbers of test images or paths of pictures, and 1 or 0", path.display())]
     PairList { path: PathBuf, line: u64, message: String },
 
+    /// A line of a list names an image that cannot be had.
+    #[error("{}, line {line}: {source}", path.display())]
+    Listed { path: PathBuf, line: u64, source: Box<DataError> },
+
     /// A list of pairs names a test image that there is not.
-    #[error("line {line} of the list of pairs: there is no test image {index}; {}", test_images_are(*test_images))]
-    NoTestImage { line: u64, index: u32, test_images: usize },
+    #[error("there is no test image {index}; {}", test_images_are(*test_images))]
+    NoTestImage { index: u32, test_images: usize },
 
     /// An image to pair has no label.
     #[error(

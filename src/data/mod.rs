@@ -7,12 +7,15 @@
 //! | [`cifar10`] | CIFAR-10: its binary version, plain or gzipped |
 //! | [`content`] | one file, plain or gzipped, hashed as it is read |
 //! | [`error`] | [`DataError`]: what can be wrong, where, and what to do about it |
+//! | [`mod@format`] | what a picture file is, by its first bytes |
 //! | [`glyphs`] | the built-in sets, made from the seed: nothing to download |
 //! | [`idx`] | MNIST and Fashion-MNIST: IDX files, plain or gzipped |
 //! | [`labelled`] | the images of an epoch, each with its class |
 //! | [`pair_list`] | pairs that a user lists in a CSV file |
 //! | [`omniglot`] | Omniglot and its official one-shot runs: folders or ZIP archives |
+//! | [`jpeg`] | whether a JPEG file is whole |
 //! | [`picture`] | picture files of any common format and size |
+//! | [`preparation`] | what is done to pictures, for training and for use |
 //! | [`resize`] | images of another size |
 //! | [`rotations`] | turned copies as further classes |
 //! | [`sampling`] | the pairs of an epoch of so many steps: by alphabets, in episodes, by classes |
@@ -32,13 +35,16 @@ pub mod augment;
 pub mod cifar10;
 pub mod content;
 pub mod error;
+pub mod format;
 pub mod glyphs;
 pub mod idx;
+pub mod jpeg;
 pub mod labelled;
 pub mod omniglot;
 pub mod pair_list;
 pub mod pairs;
 pub mod picture;
+pub mod preparation;
 pub mod random;
 pub mod resize;
 pub mod rotations;
@@ -55,9 +61,12 @@ pub use augment::Augmentation;
 pub use error::DataError;
 pub use glyphs::{GlyphAlphabets, Glyphs};
 pub use pairs::Pair;
+pub use preparation::{Fit, Polarity, Preparation};
 pub use random::{Random, Stream};
 pub use sampling::{Pool, Sampling, Steps};
 pub use split::{Split, SplitBy, split, split_by};
+
+use crate::text;
 
 /// Labelled images of one size, held in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +176,12 @@ impl Source {
         }
     }
 
+    /// What its loader does to its files: all sets come as light ink on dark paper, as MNIST does.
+    #[must_use]
+    pub fn polarity(self) -> Polarity {
+        if self == Source::Omniglot { Polarity::Inverted } else { Polarity::AsIs }
+    }
+
     /// Size of an image and numbers of training and test images, of the published set: for plans made
     /// before the files are there.
     #[must_use]
@@ -206,10 +221,10 @@ impl FromStr for Source {
     /// [`DataError::UnknownDataset`], listing the known names. Names are exact: lower case.
     fn from_str(name: &str) -> Result<Self, DataError> {
         Source::ALL.into_iter().find(|source| source.name() == name).ok_or_else(|| {
-            DataError::UnknownDataset {
-                name: name.to_owned(),
-                known: Source::ALL.map(Source::name).join(", "),
-            }
+            let known = Source::ALL.map(Source::name);
+            let meant =
+                text::closest(name, &known).map_or(String::new(), |meant| format!("did you mean {meant}? "));
+            DataError::UnknownDataset { name: name.to_owned(), meant, known: known.join(", ") }
         })
     }
 }
@@ -250,6 +265,12 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
+        for (name, meant) in [("MNIST", "mnist"), ("Fashion_MNIST", "fashion-mnist"), ("cifar-10", "cifar10")]
+        {
+            let message = load(name, None, 0).unwrap_err().to_string();
+            assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+        }
+        assert!(!load("faces", None, 0).unwrap_err().to_string().contains("did you mean"));
         let message = load("mnits", None, 0).unwrap_err().to_string();
         assert!(message.contains("mnits"), "{message}");
         for source in Source::ALL {

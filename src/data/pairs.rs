@@ -13,7 +13,8 @@ pub struct Pair {
     pub same: bool,
 }
 
-/// Draws 2 x `members.len()` pairs: for each member, in order, a positive and then a negative one.
+/// Draws 2 x `members.len()` pairs: for each member, in order, a positive and then a negative one. Where a member is
+/// the only one of its class, a positive pair of two others, drawn uniformly, stands for its own.
 ///
 /// `labels` has the class of every image of the data set, `members` are the images to pair, each
 /// named once. The positive partner is uniform among the other members of the class; for the
@@ -23,7 +24,7 @@ pub struct Pair {
 ///
 /// # Errors
 ///
-/// A class with a single member, fewer than two classes, or a member without a label.
+/// No class with two members, fewer than two classes, or a member without a label.
 pub fn draw(
     labels: &[u32],
     members: &[u32],
@@ -47,9 +48,14 @@ pub(super) fn draw_numbered(
     let mut pairs = Vec::with_capacity(2 * members.len());
     for (position, (&a, &(group, place))) in members.iter().zip(&groups.places).enumerate() {
         let mut random = Random::new(seed, stream, epoch, number(position, a));
-        let partners = &groups.images[group];
+        let (mut first, mut partners, mut place) = (a, &groups.images[group], place);
+        if partners.len() == 1 {
+            let (group, other) =
+                groups.places[groups.paired[random.below(groups.paired.len() as u32) as usize]];
+            (first, partners, place) = (groups.images[group][other], &groups.images[group], other);
+        }
         let b = partners[pick_except(&mut random, partners.len(), place)];
-        pairs.push(Pair { a, b, same: true });
+        pairs.push(Pair { a: first, b, same: true });
         let others = &groups.images[pick_except(&mut random, groups.images.len(), group)];
         let b = others[random.below(others.len() as u32) as usize];
         pairs.push(Pair { a, b, same: false });
@@ -104,6 +110,8 @@ pub(super) struct Groups {
     pub(super) images: Vec<Vec<u32>>,
     /// For each member, its group and its place in that group.
     places: Vec<(usize, usize)>,
+    /// Positions of the members that are not alone in their class.
+    paired: Vec<usize>,
 }
 
 impl Groups {
@@ -130,12 +138,11 @@ impl Groups {
             places.push((group, images[group].len()));
             images[group].push(image);
         }
-        for (group, &class) in images.iter().zip(&present) {
-            if let [image] = group[..] {
-                return Err(DataError::LonelyClass { class, image, members: members.len() });
-            }
+        let paired: Vec<usize> = (0..members.len()).filter(|&at| images[places[at].0].len() > 1).collect();
+        if paired.is_empty() {
+            return Err(DataError::NoPositive { members: members.len() });
         }
-        Ok(Self { images, places })
+        Ok(Self { images, places, paired })
     }
 }
 
@@ -225,13 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn lone_images_are_in_negative_pairs_and_others_stand_for_them_in_positive_ones() {
+        let (labels, members) = ([0, 0, 1, 2, 2, 2, 3], [0, 1, 2, 3, 4, 5, 6]);
+        let mut stood = HashSet::new();
+        for epoch in 0..200 {
+            let pairs = draw(&labels, &members, 9, Stream::TrainPairs, epoch).unwrap();
+            assert_eq!(pairs.len(), 14);
+            for (at, pair) in pairs.iter().enumerate() {
+                let (a, b) = (labels[pair.a as usize], labels[pair.b as usize]);
+                assert!(pair.a != pair.b && pair.same == (at % 2 == 0) && pair.same == (a == b), "{pair:?}");
+                assert!(pair.a == members[at / 2] || (pair.same && [2, 6].contains(&members[at / 2])));
+            }
+            stood.insert((pairs[4].a, pairs[4].b));
+        }
+        assert_eq!(stood.len(), 2 + 6, "each ordered pair of two others stands in");
+    }
+
+    #[test]
     fn sets_that_cannot_be_paired_are_refused() {
         let draw =
             |labels: &[u32], members: &[u32]| draw(labels, members, 0, Stream::TestPairs, 0).unwrap_err();
-        assert!(matches!(
-            draw(&[4, 4, 7, 4], &[0, 1, 2, 3]),
-            DataError::LonelyClass { class: 7, image: 2, members: 4 }
-        ));
+        assert!(matches!(draw(&[4, 5, 7], &[0, 1, 2]), DataError::NoPositive { members: 3 }));
         assert!(matches!(draw(&[4, 4], &[0, 1]), DataError::TooFewClasses { classes: 1, .. }));
         assert!(matches!(draw(&[4, 5], &[]), DataError::TooFewClasses { classes: 0, .. }));
         assert!(matches!(

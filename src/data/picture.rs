@@ -4,123 +4,237 @@
 //! 1. it is turned as its EXIF orientation says;
 //! 2. transparent parts show the background: black, or white where it is to be inverted;
 //! 3. it becomes grey (0.2126 R + 0.7152 G + 0.0722 B, as Rec. 709) or RGB, 8 bits, as the network's input;
-//! 4. where asked for, it is inverted: dark ink on light paper becomes the light ink on dark paper of MNIST;
-//! 5. unless it has the network's size, it is scaled to fit, its proportions kept, by averaging (a triangle
-//!    filter as wide as the reduction), and centred on black.
+//! 4. where the preparation says so, it is inverted: dark ink on light paper becomes the light ink on dark paper of MNIST;
+//! 5. it comes to the network's size as the training images did, by averaging areas ([`super::resize`]).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{DataError, Shape};
+use super::jpeg::{self, Markers};
+use super::preparation::{Look, Polarity, Preparation};
+use super::resize::{Place, average};
+use super::{DataError, Shape, format};
 
 /// Most bytes of a picture file.
 pub const FILE_LIMIT: u64 = 256 << 20;
 
-/// Most bytes of a picture once it is unpacked: some 89 million RGB pixels.
-pub const PIXEL_LIMIT: u64 = 256 << 20;
+/// Most bytes of a picture once it is unpacked: 80 million RGB pixels. Turning one takes as much again.
+pub const PIXEL_LIMIT: u64 = 240_000_000;
 
-/// Reads a picture file.
+/// Most pixels of a side: a decoder holds several rows.
+pub const SIDE_LIMIT: u32 = 65_535;
+
+/// Bytes by which formats are told.
+const HEAD: u64 = 64;
+
+/// Why a file gives no picture, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub message: String,
+    pub remedy: &'static str,
+}
+
+const CONVERT: &str = "Use a PNG, JPEG, GIF, BMP, WebP, TIFF, PNM, TGA, ICO or QOI file";
+const FETCH: &str = "Fetch it again, or save it anew";
+const SCALE: &str = "Scale it down first";
+
+impl Refused {
+    fn new(message: impl Into<String>, remedy: &'static str) -> Self {
+        Refused { message: message.into(), remedy }
+    }
+}
+
+impl From<ImageError> for Refused {
+    fn from(error: ImageError) -> Self {
+        let remedy = match &error {
+            ImageError::Limits(_) => SCALE,
+            ImageError::Unsupported(_) => CONVERT,
+            _ => FETCH,
+        };
+        Refused::new(error.to_string(), remedy)
+    }
+}
+
+/// A picture as the network takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// NCHW bytes.
+    pub image: Vec<u8>,
+    pub look: Look,
+}
+
+/// Reads a picture file. Returns NCHW bytes, and what a user should know about the picture.
 ///
 /// # Errors
 /// It cannot be read, is no picture or a damaged one, or is too big.
-pub fn load(path: &Path, shape: Shape, invert: bool) -> Result<Vec<u8>, DataError> {
+pub fn load(
+    path: &Path,
+    shape: Shape,
+    preparation: &Preparation,
+) -> Result<(Vec<u8>, Vec<String>), DataError> {
     let unreadable = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
+    let refused = |Refused { message, remedy }| DataError::Picture { path: path.to_owned(), message, remedy };
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut bytes = Vec::new();
-    BufReader::new(File::open(path).map_err(unreadable)?)
-        .take(FILE_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    let problem = |message: String| DataError::Picture { path: path.to_owned(), message };
+    // Whatever is no picture need not be read to its end, should it have one.
+    file.by_ref().take(HEAD).read_to_end(&mut bytes).map_err(unreadable)?;
+    format(&bytes).map_err(refused)?;
+    file.take(FILE_LIMIT + 1 - bytes.len() as u64).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_LIMIT {
-        return Err(problem(format!("the file has more than {FILE_LIMIT} bytes")));
+        return Err(refused(Refused::new(format!("the file has more than {FILE_LIMIT} bytes"), SCALE)));
     }
-    Ok(convert(decode(&bytes).map_err(problem)?, shape, invert))
+    let (picture, damage) = decode(&bytes).map_err(refused)?;
+    drop(bytes);
+    let Prepared { image, look } = convert(picture, shape, preparation);
+    let unlike = preparation.seen.map_or(Vec::new(), |seen| seen.unlike(look));
+    Ok((image, damage.map(String::from).into_iter().chain(unlike).collect()))
 }
 
-/// A picture from the bytes of its file, turned upright.
+/// A picture from the bytes of its file, turned upright, and what is to be said of it where the format lets a damaged
+/// file pass.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub fn decode(file: &[u8]) -> Result<DynamicImage, String> {
+/// What is wrong with it.
+pub fn decode(file: &[u8]) -> Result<(DynamicImage, Option<&'static str>), Refused> {
+    let (mut format, mut file) = (format(file)?, Cow::Borrowed(file));
+    if format == ImageFormat::Ico {
+        (format, file) = icon(&file)?;
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(PIXEL_LIMIT);
-    let mut reader =
-        ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| error.to_string())?;
-    if reader.format().is_none() {
-        return Err("it is in no format that is known here".into());
-    }
+    let mut reader = ImageReader::with_format(Cursor::new(&file[..]), format);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
-    if decoder.total_bytes() > PIXEL_LIMIT {
-        return Err(format!("{width}x{height} pixels are more than the limit of {PIXEL_LIMIT} bytes"));
-    }
     if width == 0 || height == 0 {
-        return Err("it has no pixels".into());
+        return Err(Refused::new("it has no pixels", FETCH));
     }
-    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    if width.max(height) > SIDE_LIMIT {
+        let message = format!("{width}x{height} pixels: no side may have more than {SIDE_LIMIT}");
+        return Err(Refused::new(message, SCALE));
+    }
+    let jpeg = (format == ImageFormat::Jpeg).then(|| Markers::of(&file));
+    // Coefficients of 16 bits and pixels of 8.
+    let passes = if jpeg.is_some_and(|markers| markers.progressive) { 3 } else { 2 };
+    let (needed, most) = (decoder.total_bytes(), 2 * PIXEL_LIMIT / passes);
+    if needed > most {
+        let message = format!("{width}x{height} pixels take {needed} bytes, more than the limit of {most}");
+        return Err(Refused::new(message, SCALE));
+    }
+    let damage = match jpeg {
+        Some(markers) if !jpeg::gives_all_pixels(&file) => {
+            if !markers.ends {
+                return Err(Refused::new("the JPEG file ends in the middle of its picture", FETCH));
+            }
+            Some("is a damaged JPEG file, part of whose picture may be grey or wrong: fetch it again")
+        }
+        Some(Markers { ends: false, .. }) => {
+            Some("is a JPEG file without an end: its last rows may be missing; fetch it again")
+        }
+        _ => None,
+    };
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok((picture, damage))
 }
 
-/// NCHW bytes of a picture.
-pub fn convert(picture: DynamicImage, shape: Shape, invert: bool) -> Vec<u8> {
-    let background = if invert { 255 } else { 0 };
-    let opaque = if picture.color().has_alpha() { over(&picture, background) } else { picture };
-    // Grey first: fewer values to scale.
-    let mut converted = match shape.channels {
-        1 => DynamicImage::ImageLuma8(opaque.into_luma8()),
-        _ => DynamicImage::ImageRgb8(opaque.into_rgb8()),
+fn format(head: &[u8]) -> Result<ImageFormat, Refused> {
+    format::of(head).map_err(|known| Refused::new(format!("it {known}"), CONVERT))
+}
+
+/// The largest picture of an icon file, of those the one with the most colours: a PNG file of its own, or the only one
+/// that is left in the icon.
+fn icon(file: &[u8]) -> Result<(ImageFormat, Cow<'static, [u8]>), Refused> {
+    let damaged = || Refused::new("the directory of the icon is damaged", FETCH);
+    let count = file.get(4..6).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
+    let entries = file.get(6..).unwrap_or_default().chunks_exact(16).take(count);
+    let size = |side: u8| if side == 0 { 256 } else { u32::from(side) };
+    let rank = |entry: &&[u8]| (size(entry[0]) * size(entry[1]), u16::from_le_bytes([entry[6], entry[7]]));
+    let entry = entries.max_by_key(rank).ok_or_else(damaged)?;
+    let number =
+        |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]) as usize;
+    let (length, start) = (number(8), number(12));
+    let content = start.checked_add(length).and_then(|end| file.get(start..end)).ok_or_else(damaged)?;
+    if content.starts_with(b"\x89PNG") {
+        return Ok((ImageFormat::Png, content.to_vec().into()));
+    }
+    let directory = [&[0, 0, 1, 0, 1, 0], &entry[..12], &22u32.to_le_bytes()].concat();
+    Ok((ImageFormat::Ico, [&directory, content].concat().into()))
+}
+
+/// A picture as a network takes it.
+pub fn convert(picture: DynamicImage, shape: Shape, preparation: &Preparation) -> Prepared {
+    let invert = preparation.polarity == Polarity::Inverted;
+    let opaque =
+        if picture.color().has_alpha() { over(picture, if invert { 255 } else { 0 }) } else { picture };
+    // Grey stays grey: of one value the channels are made as well as of three.
+    let mut values = match shape.channels {
+        3 if opaque.color().has_color() => DynamicImage::ImageRgb8(opaque.into_rgb8()),
+        _ => DynamicImage::ImageLuma8(opaque.into_luma8()),
     };
     if invert {
-        converted.invert();
+        values.invert();
     }
-    let (width, height) = (shape.width as u32, shape.height as u32);
-    if (converted.width(), converted.height()) != (width, height) {
-        converted = fitted(&converted, width, height);
+    let size = (values.height() as usize, values.width() as usize);
+    let step = usize::from(values.color().channel_count());
+    let place = Place::of(size, (shape.height, shape.width), preparation.fit);
+    let mut image = vec![0; shape.len()];
+    for (channel, plane) in image.chunks_exact_mut(shape.height * shape.width).enumerate() {
+        average(values.as_bytes(), size, (channel % step, step), place, plane, shape.width);
     }
-    let values = converted.as_bytes();
-    (0..shape.channels)
-        .flat_map(|channel| values.iter().skip(channel).step_by(shape.channels).copied())
-        .collect()
+    let look = Look::of(&image, shape, place);
+    Prepared { image, look }
 }
 
 /// A picture with transparency before a plain background.
-fn over(picture: &DynamicImage, background: u8) -> DynamicImage {
-    let picture = picture.to_rgba8();
-    DynamicImage::ImageRgb8(RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [r, g, b, alpha] = picture.get_pixel(x, y).0.map(u32::from);
-        let mix = |value: u32| ((value * alpha + u32::from(background) * (255 - alpha) + 127) / 255) as u8;
-        Rgb([mix(r), mix(g), mix(b)])
-    }))
-}
-
-/// A picture scaled to fit a size, centred on black.
-fn fitted(picture: &DynamicImage, width: u32, height: u32) -> DynamicImage {
-    let scale =
-        (f64::from(width) / f64::from(picture.width())).min(f64::from(height) / f64::from(picture.height()));
-    let scaled = |size: u32, most: u32| ((f64::from(size) * scale).round() as u32).clamp(1, most);
-    let (w, h) = (scaled(picture.width(), width), scaled(picture.height(), height));
-    let small = picture.resize_exact(w, h, FilterType::Triangle);
-    let mut canvas = DynamicImage::new(width, height, picture.color());
-    imageops::replace(&mut canvas, &small, i64::from((width - w) / 2), i64::from((height - h) / 2));
-    canvas
+fn over(picture: DynamicImage, background: u8) -> DynamicImage {
+    let mix = |value: &mut u8, alpha: u8| {
+        let [old, share, behind] = [*value, alpha, background].map(u32::from);
+        *value = ((old * share + behind * (255 - share) + 127) / 255) as u8;
+    };
+    if picture.color().has_color() {
+        let mut picture = picture.into_rgba8();
+        for pixel in picture.pixels_mut() {
+            let [r, g, b, alpha] = &mut pixel.0;
+            [r, g, b].into_iter().for_each(|value| mix(value, *alpha));
+        }
+        return picture.into();
+    }
+    let mut picture = picture.into_luma_alpha8();
+    picture.pixels_mut().for_each(|pixel| {
+        let [value, alpha] = &mut pixel.0;
+        mix(value, *alpha);
+    });
+    picture.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, ImageFormat, Luma, LumaA, Rgba, RgbaImage};
+    use crate::data::preparation::{Filter, Fit};
+    use image::{GrayImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
     const GREY: Shape = Shape { channels: 1, height: 28, width: 28 };
 
     fn pattern() -> GrayImage {
         GrayImage::from_fn(28, 28, |x, y| Luma([(x * 9 + y * 7 % 31) as u8]))
+    }
+
+    const AS_IS: Preparation =
+        Preparation { fit: Fit::Contain, filter: Filter::Area, polarity: Polarity::AsIs, seen: None };
+
+    fn load(path: &Path) -> Result<Vec<u8>, DataError> {
+        super::load(path, GREY, &AS_IS).map(|(image, _)| image)
+    }
+
+    fn convert(picture: DynamicImage, shape: Shape, invert: bool) -> Vec<u8> {
+        let polarity = if invert { Polarity::Inverted } else { Polarity::AsIs };
+        super::convert(picture, shape, &Preparation { polarity, ..AS_IS }).image
     }
 
     fn file(picture: &DynamicImage, format: ImageFormat) -> tempfile::NamedTempFile {
@@ -134,9 +248,11 @@ mod tests {
     #[test]
     fn a_picture_of_the_right_size_stays_as_it_is() {
         let picture = DynamicImage::ImageLuma8(pattern());
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm] {
+        for format in
+            [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::Tga]
+        {
             let file = file(&picture, format);
-            assert_eq!(load(file.path(), GREY, false).unwrap(), pattern().into_raw(), "{format:?}");
+            assert_eq!(load(file.path()).unwrap(), pattern().into_raw(), "{format:?}");
         }
         let inverted: Vec<u8> = pattern().into_raw().iter().map(|value| 255 - value).collect();
         assert_eq!(convert(picture, GREY, true), inverted);
@@ -178,19 +294,104 @@ mod tests {
         assert!((120..136).contains(&convert(stripes.into(), GREY, false)[28 * 14 + 14]));
     }
 
+    fn noise() -> RgbImage {
+        RgbImage::from_fn(64, 48, |x, y| Rgb([1, 5, 11].map(|step| (x * x * step + y * y * 7 + x * y) as u8)))
+    }
+
+    fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn cut_pictures_are_refused_or_warned_of_in_every_format() {
+        use ImageFormat::{Bmp, Gif, Ico, Jpeg, Png, Pnm, Qoi, Tga, Tiff, WebP};
+        for format in [Png, Jpeg, Gif, Bmp, WebP, Tiff, Pnm, Tga, Ico, Qoi] {
+            let file = encoded(&noise().into(), format);
+            let (picture, damage) = decode(&file).unwrap_or_else(|refused| panic!("{format:?}: {refused:?}"));
+            assert_eq!((picture.width(), picture.height(), damage), (64, 48, None), "{format:?}");
+            for fifths in 1..5 {
+                let refused = decode(&file[..file.len() * fifths / 5]).map(|(_, damage)| damage);
+                assert!(refused.is_err(), "{format:?} cut to {fifths} fifths: {refused:?}");
+            }
+        }
+        let grey = encoded(&DynamicImage::ImageLuma8(pattern()), Jpeg);
+        assert_eq!(decode(&grey).unwrap().1, None);
+        // With an end put to what is left, as repairing programs do, and without the end alone.
+        let file = encoded(&noise().into(), Jpeg);
+        let mended = [&file[..file.len() / 2], &[0xff, 0xd9]].concat();
+        assert!(decode(&mended).unwrap().1.is_some_and(|damage| damage.contains("damaged JPEG")));
+        assert!(
+            decode(&file[..file.len() - 2])
+                .unwrap()
+                .1
+                .is_some_and(|damage| damage.contains("without an end"))
+        );
+    }
+
+    #[test]
+    fn icons_hold_pictures_of_any_colours() {
+        let entry = |side: u8, depth: u8, length: usize, start: usize| {
+            let numbers = [length as u32, start as u32].map(u32::to_le_bytes);
+            [&[side, side, 0, 0, 1, 0, depth, 0], &numbers[0][..], &numbers[1]].concat()
+        };
+        let picture = RgbImage::from_fn(4, 4, |x, y| Rgb([10 * x as u8, 20 * y as u8, 99]));
+        let png = |picture: DynamicImage| encoded(&picture, ImageFormat::Png);
+        // 24 bits, bottom row first, blue first, then a mask of four bytes a row.
+        let header = [40, 4, 8, 1 | 24 << 16, 0, 0, 0, 0, 0, 0u32].map(u32::to_le_bytes).concat();
+        let rows = (0..4).rev().flat_map(|y| (0..4).flat_map(move |x| [99, 20 * y as u8, 10 * x as u8]));
+        let bitmap: Vec<u8> = header.into_iter().chain(rows).chain([0; 16]).collect();
+        let grey = GrayImage::from_fn(4, 4, |x, _| Luma([60 * x as u8]));
+        for (content, wanted) in [
+            (png(picture.clone().into()), picture.clone()),
+            (png(grey.clone().into()), DynamicImage::from(grey).to_rgb8()),
+            (bitmap, picture.clone()),
+        ] {
+            // Before it a smaller one of more colours.
+            let small = png(RgbaImage::new(2, 2).into());
+            let directory =
+                [entry(2, 32, small.len(), 38), entry(4, 24, content.len(), 38 + small.len())].concat();
+            let icon = [&[0, 0, 1, 0, 2, 0][..], &directory, &small, &content].concat();
+            assert_eq!(decode(&icon).unwrap().0.to_rgb8(), wanted);
+            assert_eq!(decode(&icon[..icon.len() - 9]).unwrap_err().remedy, FETCH);
+        }
+    }
+
     #[test]
     fn what_is_no_picture_is_refused() {
         let png = file(&DynamicImage::ImageLuma8(pattern()), ImageFormat::Png);
         let bytes = std::fs::read(png.path()).unwrap();
         for keep in [0, 3, 30, bytes.len() / 2] {
             std::fs::write(png.path(), &bytes[..keep]).unwrap();
-            let message = load(png.path(), GREY, false).unwrap_err().to_string();
+            let message = load(png.path()).unwrap_err().to_string();
             assert!(message.contains(&png.path().display().to_string()), "{message}");
         }
-        // A header of a thousand bytes that declares 4 GB.
-        let bomb = b"P5 65000 65000 255\n".to_vec();
+        for (file, words, remedy) in [
+            // A header of some bytes that declares 4 GB, and one of a line that is 200 million pixels long.
+            (&b"P5 65000 65000 255\n"[..], "65000x65000 pixels take", SCALE),
+            (b"P5 200000000 1 255\n", "no side may have more than 65535", SCALE),
+            (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "is an AVIF picture", CONVERT),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0avif", "is an AVIF picture", CONVERT),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC picture", CONVERT),
+            (b"\xff\x0a\0", "is a JPEG XL picture", CONVERT),
+            (b"<svg xmlns", "is an SVG drawing", CONVERT),
+            (b"<!DOCTYPE html>", "is a web page", CONVERT),
+            (&[0; 64], "is of no kind that is known here", CONVERT),
+            (b"", "is empty", CONVERT),
+        ] {
+            let refused = decode(file).unwrap_err();
+            assert!(refused.message.contains(words), "{refused:?}");
+            assert_eq!(refused.remedy, remedy, "{refused:?}");
+        }
+        // A telephone's 108 million pixels, declared: height and width stand behind the marker of the frame.
+        let mut large = encoded(&noise().into(), ImageFormat::Jpeg);
+        let frame = large.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+        large[frame + 5..frame + 9]
+            .copy_from_slice(&[9000u16.to_be_bytes(), 12_000u16.to_be_bytes()].concat());
+        let refused = decode(&large).unwrap_err();
         assert!(
-            decode(&bomb).unwrap_err().contains("limit") || decode(&bomb).unwrap_err().contains("memory")
+            refused.message.starts_with("12000x9000 pixels take 324000000 bytes") && refused.remedy == SCALE
         );
     }
 }

@@ -11,6 +11,7 @@
 
 use rayon::prelude::*;
 
+use super::preparation::Fit;
 use super::{DataError, Dataset, Shape};
 
 /// Largest height and width.
@@ -18,66 +19,125 @@ pub const SIZE_LIMIT: usize = 1024;
 /// Most bytes of all images.
 pub const LIMIT: u64 = 1 << 34;
 
-/// A set with every image scaled to `size` x `size`, whatever its proportions.
+/// A set with every image fitted into (height, width).
 ///
 /// # Errors
 /// [`DataError::ImageSize`]
-pub fn dataset(set: Dataset, size: usize) -> Result<Dataset, DataError> {
-    let (shape, images) = resized(set.shape, &set.images, size)?;
+pub fn dataset(set: Dataset, size: (usize, usize), fit: Fit) -> Result<Dataset, DataError> {
+    let (shape, images) = resized(set.shape, &set.images, size, fit)?;
     Ok(Dataset { shape, images, ..set })
 }
 
-/// Images scaled to `size` x `size`: their new shape, and their bytes one after another.
+/// Images fitted into (height, width): their new shape, and their bytes one after another.
 ///
 /// # Errors
 /// [`DataError::ImageSize`]
-pub fn resized(shape: Shape, images: &[u8], size: usize) -> Result<(Shape, Vec<u8>), DataError> {
-    let new = Shape { channels: shape.channels, height: size, width: size };
+pub fn resized(
+    shape: Shape,
+    images: &[u8],
+    (height, width): (usize, usize),
+    fit: Fit,
+) -> Result<(Shape, Vec<u8>), DataError> {
+    let new = Shape { channels: shape.channels, height, width };
     let count = images.len() / shape.len();
-    let bytes = count as u64 * (new.channels * size.min(SIZE_LIMIT) * size.min(SIZE_LIMIT)) as u64;
-    if size == 0 || size > SIZE_LIMIT || bytes > LIMIT {
-        return Err(DataError::ImageSize { size, images: count });
+    let largest = height.max(width);
+    let bytes = count as u64 * (new.channels * height.min(SIZE_LIMIT) * width.min(SIZE_LIMIT)) as u64;
+    if height.min(width) == 0 || largest > SIZE_LIMIT || bytes > LIMIT {
+        return Err(DataError::ImageSize { size: largest, images: count });
     }
     if new == shape {
         return Ok((new, images.to_vec()));
     }
-    let (rows, columns) = (covers(shape.height, size), covers(shape.width, size));
+    let place = Place::of((shape.height, shape.width), (height, width), fit);
     let mut out = vec![0; count * new.len()];
-    out.par_chunks_exact_mut(size * size)
+    out.par_chunks_exact_mut(height * width)
         .zip(images.par_chunks_exact(shape.height * shape.width))
-        .for_each(|(out, plane)| average(plane, shape.width, (&rows, &columns), out));
+        .for_each(|(out, plane)| average(plane, (shape.height, shape.width), (0, 1), place, out, width));
     Ok((new, out))
 }
 
-/// For a new pixel, the first old one that it covers and how much it covers of that and the following ones.
+/// Where an old image stands within a new one; what is beside it is black.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub top: usize,
+    pub left: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Place {
+    /// The place of an image of one (height, width) in another.
+    pub fn of(old: (usize, usize), new: (usize, usize), fit: Fit) -> Self {
+        let (height, width) = match fit {
+            Fit::Stretch => new,
+            Fit::Contain => {
+                let scale = (new.0 as f64 / old.0 as f64).min(new.1 as f64 / old.1 as f64);
+                let scaled =
+                    |size: usize, most: usize| ((size as f64 * scale).round() as usize).clamp(1, most);
+                (scaled(old.0, new.0), scaled(old.1, new.1))
+            }
+        };
+        Place { top: (new.0 - height) / 2, left: (new.1 - width) / 2, height, width }
+    }
+}
+
+/// What a new pixel covers of a line: of its first and last old pixel so much, and all of those between.
+#[derive(Clone, Copy)]
 struct Cover {
     first: usize,
-    weights: Vec<u64>,
+    last: usize,
+    of_first: u64,
+    of_last: u64,
 }
 
-fn covers(old: usize, new: usize) -> Vec<Cover> {
-    (0..new)
-        .map(|i| {
-            let (start, end) = (i * old, (i + 1) * old);
-            let weight = |y: usize| (end.min((y + 1) * new) - start.max(y * new)) as u64;
-            let first = start / new;
-            Cover { first, weights: (first..end.div_ceil(new)).map(weight).collect() }
-        })
-        .collect()
-}
+impl Cover {
+    fn of(i: usize, old: usize, new: usize) -> Self {
+        let (start, end) = (i * old, (i + 1) * old);
+        let (first, last) = (start / new, (end - 1) / new);
+        let of_first = end.min((first + 1) * new) - start;
+        Cover { first, last, of_first: of_first as u64, of_last: (end - last * new) as u64 }
+    }
 
-fn average(plane: &[u8], width: usize, (rows, columns): (&[Cover], &[Cover]), out: &mut [u8]) {
-    let height = plane.len() / width;
-    let area = (height * width) as u64;
-    let mut sums = vec![0; width];
-    for (row, out) in rows.iter().zip(out.chunks_exact_mut(columns.len())) {
-        sums.fill(0);
-        for (weight, old) in row.weights.iter().zip(plane[row.first * width..].chunks_exact(width)) {
-            sums.iter_mut().zip(old).for_each(|(sum, &old)| *sum += weight * u64::from(old));
+    fn weight(self, place: usize, whole: usize) -> u64 {
+        match place {
+            _ if place == self.first => self.of_first,
+            _ if place == self.last => self.of_last,
+            _ => whole as u64,
         }
-        for (column, out) in columns.iter().zip(out) {
-            let sum: u64 =
-                column.weights.iter().zip(&sums[column.first..]).map(|(weight, sum)| weight * sum).sum();
+    }
+}
+
+/// Scales the plane whose value at (y, x) is `pixels[(y * width + x) * step + first]` into its place in `out`, whose
+/// rows have `out_width` values. Needs no more memory than a few new rows, however long the old ones are.
+pub(super) fn average(
+    pixels: &[u8],
+    (height, width): (usize, usize),
+    (first, step): (usize, usize),
+    place: Place,
+    out: &mut [u8],
+    out_width: usize,
+) {
+    let area = (height * width) as u64;
+    let columns: Vec<Cover> = (0..place.width).map(|j| Cover::of(j, width, place.width)).collect();
+    let mut sums = vec![0u64; place.width];
+    for i in 0..place.height {
+        sums.fill(0);
+        let rows = Cover::of(i, height, place.height);
+        for y in rows.first..=rows.last {
+            let of_row = rows.weight(y, place.height);
+            let row = &pixels[y * width * step..(y + 1) * width * step];
+            let value = |x: usize| u64::from(row[x * step + first]);
+            for (sum, cover) in sums.iter_mut().zip(&columns) {
+                let mut covered = cover.of_first * value(cover.first);
+                if cover.last > cover.first {
+                    let between: u64 = (cover.first + 1..cover.last).map(value).sum();
+                    covered += place.width as u64 * between + cover.of_last * value(cover.last);
+                }
+                *sum += of_row * covered;
+            }
+        }
+        let start = (place.top + i) * out_width + place.left;
+        for (out, sum) in out[start..start + place.width].iter_mut().zip(&sums) {
             // A weighted mean of bytes is a byte.
             *out = ((sum + area / 2) / area) as u8;
         }
@@ -93,6 +153,11 @@ mod tests {
         Shape { channels: 1, height, width }
     }
 
+    /// To `size` x `size`, whatever the proportions.
+    fn resized(shape: Shape, images: &[u8], size: usize) -> Result<(Shape, Vec<u8>), DataError> {
+        super::resized(shape, images, (size, size), Fit::Stretch)
+    }
+
     #[test]
     fn pixels_are_means_of_what_they_cover() {
         // Whole pixels.
@@ -104,6 +169,21 @@ mod tests {
         // Larger: pixels are repeated.
         assert_eq!(resized(grey(1, 1), &[7], 2).unwrap().1, [7; 4]);
         assert_eq!(resized(grey(1, 2), &[0, 200], 3).unwrap().1, [0, 100, 200, 0, 100, 200, 0, 100, 200]);
+    }
+
+    #[test]
+    fn proportions_are_kept_or_not() {
+        // Twice as wide as high: the rows in the middle.
+        let contained = super::resized(grey(2, 4), &[8; 8], (4, 4), Fit::Contain).unwrap().1;
+        assert_eq!(contained, [[0; 4], [8; 4], [8; 4], [0; 4]].concat());
+        assert_eq!(resized(grey(2, 4), &[8; 8], 4).unwrap().1, [8; 16]);
+        let high = super::resized(grey(3, 1), &[9, 60, 90], (3, 2), Fit::Contain).unwrap().1;
+        assert_eq!(high, [9, 0, 60, 0, 90, 0]);
+        // Square images fit either way.
+        let square: Vec<u8> = (0..49).map(|at| (at * 37 % 251) as u8).collect();
+        let [one, other] =
+            [Fit::Contain, Fit::Stretch].map(|fit| super::resized(grey(7, 7), &square, (5, 5), fit).unwrap());
+        assert_eq!(one, other);
     }
 
     #[test]

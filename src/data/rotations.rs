@@ -83,7 +83,8 @@ mod tests {
     fn turned_images_are_classes_of_turned_alphabets() {
         let small = GlyphAlphabets { train: 5, test: 1, classes_per_alphabet: 2, drawings: 3 };
         let before = glyphs::generate_alphabets(&small, 4);
-        let (mut set, mut split) = (before.clone(), split_by(&before, SplitBy::Alphabets, 4).unwrap());
+        let (mut set, mut split) =
+            (before.clone(), split_by(&before, SplitBy::Alphabets, crate::data::split::SHARE, 4).unwrap());
         let parts = split.clone();
         add(&mut set, &mut split).unwrap();
         assert_eq!((split.validation, split.test), (parts.validation, parts.test));

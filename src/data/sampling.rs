@@ -64,8 +64,13 @@ impl Sampling {
         if self == Sampling::Balanced {
             return balanced(pool, wanted);
         }
-        let groups = Groups::of(pool.labels, pool.members)?;
-        let alphabets = alphabets(pool, &groups);
+        let mut groups = Groups::of(pool.labels, pool.members)?;
+        // Classes with too few images are left out, then alphabets with too few classes.
+        groups.images.retain(|images| images.len() >= self.images());
+        let mut alphabets = alphabets(pool, &groups);
+        if self == Sampling::Alphabets {
+            alphabets.retain(|classes| classes.len() > 1);
+        }
         self.check(pool, &groups, &alphabets, batch)?;
         let mut drawn = Vec::with_capacity(steps * batch);
         for step in 0..steps as u64 {
@@ -85,6 +90,16 @@ impl Sampling {
         Ok(drawn)
     }
 
+    /// Fewest images of a class that pairs are drawn from; smaller classes are left out, by all but `balanced`.
+    #[must_use]
+    pub fn images(self) -> usize {
+        match self {
+            Sampling::Balanced | Sampling::Episodes { .. } => 2,
+            Sampling::Alphabets => 3,
+            Sampling::Classes { each } => each,
+        }
+    }
+
     fn stream(self) -> Stream {
         match self {
             Sampling::Balanced => Stream::TrainPairs,
@@ -102,30 +117,29 @@ impl Sampling {
         batch: usize,
     ) -> Result<(), DataError> {
         let refused = |message: String| Err(DataError::Sampling { sampling: self.to_string(), message });
-        let (part, what, images) = match self {
-            Sampling::Balanced => (1, "", 2),
-            Sampling::Alphabets => (2, "a positive and a negative pair each", 3),
-            Sampling::Episodes { way } => (way, "whole episodes", 2),
-            Sampling::Classes { each } => (each, "whole classes", each),
+        let (part, what) = match self {
+            Sampling::Balanced => (1, ""),
+            Sampling::Alphabets => (2, "a positive and a negative pair each"),
+            Sampling::Episodes { way } => (way, "whole episodes"),
+            Sampling::Classes { each } => (each, "whole classes"),
         };
         if !batch.is_multiple_of(part) || batch < part {
             return refused(format!(
                 "a batch of {batch} does not hold {what}; choose a --batch-size that is a multiple of {part}"
             ));
         }
-        if let Some(few) = groups.images.iter().find(|group| group.len() < images) {
-            let class = pool.labels[few[0] as usize];
+        if groups.images.len() < 2 {
             return refused(format!(
-                "class {class} has {} images to draw, and {images} are needed; use more images of each class",
-                few.len()
+                "fewer than two classes have {} images to draw; use more images of each class, or a smaller --val-share",
+                self.images()
             ));
         }
         match self {
             Sampling::Alphabets if pool.alphabet_of.is_empty() => {
                 Err(DataError::NoAlphabets { wanted: "--sampling alphabets" })
             }
-            Sampling::Alphabets if alphabets.iter().any(|classes| classes.len() < 2) => {
-                refused("an alphabet has only one character; use a set with more in each".into())
+            Sampling::Alphabets if alphabets.is_empty() => {
+                refused("no alphabet has two characters; use a set with more in each".into())
             }
             Sampling::Episodes { way } if groups.images.len() < way => refused(format!(
                 "an episode needs {way} classes, and there are {}; choose --sampling episodes={} or fewer",

@@ -5,13 +5,20 @@ use crate::graph::{Conv, Graph, Initialization};
 use crate::ops::activation::ActivationKind;
 use crate::tensor::Shape;
 
+/// The least height and width of which four valid convolutions and three halvings leave something.
+const LEAST: usize = 65;
+
 /// Made for images of 105x105, of which it makes 4,096 features between 0 and 1: with its own comparison, the learned
 /// weighted sum of absolute differences, 38,951,745 parameters. Smaller images must leave room for four valid
 /// convolutions.
 ///
 /// # Errors
-/// Images that leave no room.
+/// [`ModelError::Unsuited`]
 pub fn network(input: Shape, options: &ModelOptions) -> Result<Network, ModelError> {
+    if input.height.min(input.width) < LEAST {
+        let why = "its four convolutions take 65x65 and larger; add --image-size 105, the paper's";
+        return Err(ModelError::Unsuited { model: "koch".into(), shape: input, why });
+    }
     // Section 3.3.
     let initialization = Initialization::Normal { convolution: 0.01, dense: 0.2, bias: (0.5, 0.01) };
     let build = |graph: &mut Graph, images| {

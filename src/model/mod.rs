@@ -12,6 +12,7 @@ use crate::loss::{Comparison, PairDistance};
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
 use crate::tensor::Shape;
+use crate::text;
 
 /// A siamese network: one backbone for both images, then a comparison; or a backbone alone that classifies.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +94,7 @@ impl Default for ModelOptions {
 /// Why there is no such network.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    #[error("there is no model \"{name}\"; the models are: {}", names().join(", "))]
+    #[error("there is no model \"{name}\"; {}the models are: {}", meant(name), names().join(", "))]
     Unknown { name: String },
     #[error(
         "model \"{model}\" takes images of 28x28 or 32x32, but these are {}x{}",
@@ -132,6 +133,10 @@ impl Model {
     const fn of_probability(self) -> Self {
         Model { gives_probability: true, ..self }
     }
+}
+
+fn meant(name: &str) -> String {
+    text::closest(name, &names()).map_or(String::new(), |meant| format!("did you mean {meant}? "))
 }
 
 /// All models, by the names that `--model` takes.

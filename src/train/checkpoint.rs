@@ -1,13 +1,13 @@
 //! Weights in safetensors files, with PyTorch's names and layouts.
 
-use std::collections::HashMap;
-use std::io::Read;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
+use super::foreign;
 use super::output::{self, remedy};
 use super::position::Position;
 use crate::model;
@@ -26,13 +26,15 @@ pub enum CheckpointError {
     Format { path: PathBuf, message: String },
     #[error("{}: its metadata cannot be used: {message}; restore the file, or remove the metadata and name the --model", path.display())]
     Metadata { path: PathBuf, message: String },
-    #[error("{}: {unfit}; use weights of a run that did not diverge", path.display())]
-    Unfit { path: PathBuf, unfit: Unfit },
+    #[error("{}: tensor {tensor} is {kind}; convert it to float32", path.display())]
+    Kind { path: PathBuf, tensor: String, kind: String },
+    #[error("{}: {what}; use weights of a run that did not diverge", path.display())]
+    Unfit { path: PathBuf, what: String },
     #[error("{}: does not fit model {model}:\n{}", path.display(), problems.join("\n"))]
     Misfit { path: PathBuf, model: String, problems: Vec<String> },
 }
 
-/// Most bytes of a weights file: fifteen times the largest network here, moments included.
+/// Most bytes of a file's tensors: fifteen times the largest network here, moments included.
 pub const LIMIT: u64 = 8 << 30;
 
 /// A tensor of a file.
@@ -57,6 +59,8 @@ pub struct Metadata {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     pub tensors: Vec<Loaded>,
+    /// What was done to make them float32 of the names that are known here, a sentence each.
+    pub notes: Vec<String>,
     /// Absent from files of other programs.
     pub metadata: Option<Metadata>,
 }
@@ -98,20 +102,16 @@ pub fn save(
     output::write(path, &file).map_err(failed)
 }
 
-/// Reads a file's f32 tensors.
+/// Reads a file's tensors of floating-point numbers.
 ///
 /// # Errors
 /// Unreadable, too big, no safetensors, or metadata that this program did not write.
 pub fn load(path: &Path) -> Result<Weights, CheckpointError> {
     let unreadable = |source| CheckpointError::Read { path: path.to_path_buf(), source };
-    let mut file = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|content| content.take(LIMIT + 1).read_to_end(&mut file))
-        .map_err(unreadable)?;
-    if file.len() as u64 > LIMIT {
-        return Err(CheckpointError::TooBig { path: path.to_path_buf(), limit: LIMIT });
+    match std::fs::File::open(path).and_then(|file| foreign::bytes(file, LIMIT)).map_err(unreadable)? {
+        Some(file) => parse(&file, path),
+        None => Err(CheckpointError::TooBig { path: path.to_path_buf(), limit: LIMIT }),
     }
-    parse(&file, path)
 }
 
 /// The tensors in the bytes of a file; `path` is for messages.
@@ -130,22 +130,39 @@ pub fn parse(file: &[u8], path: &Path) -> Result<Weights, CheckpointError> {
         None => None,
     };
     let parsed = SafeTensors::deserialize(file).map_err(|error| format(error.to_string()))?;
-    let mut tensors = Vec::new();
+    let (mut tensors, mut converted) = (Vec::new(), BTreeMap::<String, usize>::new());
     for (name, view) in parsed.tensors() {
         if name.ends_with(IGNORED) {
             continue;
         }
+        let (path, kind) = (path.to_path_buf(), format!("{:?}", view.dtype()));
+        let values = match foreign::values(view.dtype(), view.data()) {
+            Ok(values) => values,
+            Err(foreign::Unfit::Kind) => return Err(CheckpointError::Kind { path, tensor: name, kind }),
+            Err(foreign::Unfit::NotFinite { position, value }) => {
+                let what = format!("{name} holds {value} at position {position}");
+                return Err(CheckpointError::Unfit { path, what });
+            }
+        };
         if view.dtype() != Dtype::F32 {
-            return Err(format(format!("tensor {name} is {:?}; convert it to float32", view.dtype())));
+            *converted.entry(kind).or_default() += 1;
         }
-        let values: Vec<f32> =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         tensors.push(Loaded { name, shape: view.shape().to_vec(), values });
     }
-    match unfit(tensors.iter().map(|Loaded { name, values, .. }| (name.as_str(), values.as_slice()))) {
-        Some(unfit) => Err(CheckpointError::Unfit { path: path.to_path_buf(), unfit }),
-        None => Ok(Weights { tensors, metadata }),
+    if let Some(unfit) = unfit(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.values.as_slice())))
+    {
+        return Err(CheckpointError::Unfit { path: path.to_path_buf(), what: unfit.to_string() });
     }
+    let told = |words: String| format!("{}: {words}", path.display());
+    let mut notes: Vec<String> = converted
+        .into_iter()
+        .map(|(kind, count)| told(format!("{count} tensors of {kind} were converted to float32")))
+        .collect();
+    let mut names: Vec<&mut String> = tensors.iter_mut().map(|tensor| &mut tensor.name).collect();
+    notes.extend(foreign::unwrap(&mut names).into_iter().map(|(prefix, count)| {
+        told(format!("{count} names begin with {prefix}, as a wrapper's do; it was left off"))
+    }));
+    Ok(Weights { tensors, notes, metadata })
 }
 
 /// A value that no network can compute with.
@@ -341,6 +358,7 @@ pub(super) mod tests {
             distance: PairDistance::EUCLIDEAN,
             loss: Loss::of(&Contrastive).with("margin", 0.1),
             standardize: false,
+            preparation: None,
             classes: None,
             norm_eps: crate::loss::NORM_EPS,
             threshold: 1.0 / 3.0,
@@ -415,16 +433,44 @@ pub(super) mod tests {
         let message = mismatch(|tensors| tensors.push(("fc3.bias".into(), vec![1], Dtype::F32, vec![0; 4])));
         assert!(message.contains("fc3.bias [1] is unknown"), "{message}");
         let message = mismatch(|tensors| {
-            tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| {
-                t.2 = Dtype::F16;
-                t.3.truncate(168);
-            });
+            tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.2 = Dtype::I32);
         });
-        assert!(message.contains("fc2.bias is F16"), "{message}");
+        assert!(message.contains("fc2.bias is I32"), "{message}");
         let message = mismatch(|tensors| {
             tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.3[10..12].fill(0xff));
         });
         assert!(message.contains("fc2.bias holds NaN at position 2"), "{message}");
+    }
+
+    /// What a training framework makes of names and numbers.
+    #[test]
+    fn wrapped_and_half_precision_weights_are_read_and_it_is_said() {
+        let own = loaded(&file(|_| {})).unwrap();
+        let half = |bytes: &mut Vec<u8>| {
+            *bytes = bytes.chunks_exact(4).flat_map(|four| [four[2], four[3]]).collect()
+        };
+        let file = file(|tensors| {
+            for (name, _, dtype, bytes) in tensors {
+                *name = format!("_orig_mod.module.{name}");
+                if name.ends_with("fc2.bias") {
+                    *dtype = Dtype::BF16;
+                    half(bytes);
+                }
+            }
+        });
+        let notes = load(file.path()).unwrap().notes.join("; ");
+        let count = own.len();
+        for words in [
+            "1 tensors of BF16".into(),
+            format!("{count} names begin with _orig_mod."),
+            format!("{count} names begin with module."),
+        ] {
+            assert!(notes.contains(&words), "{notes}");
+        }
+        for ((name, values), (_, expected)) in loaded(&file).unwrap().iter().zip(&own) {
+            let eps = if name == "fc2.bias" { 2f32.powi(-7) } else { 0.0 };
+            assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() <= eps * b.abs()), "{name}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
-use crate::data::Shape;
+use crate::data::{Preparation, Shape};
 use crate::eval::roc::ByFar;
 use crate::loss::{Loss, PairDistance};
 use crate::model::ModelOptions;
@@ -26,6 +26,9 @@ pub struct Description {
     /// Whether images are divided by their standard deviation, then their mean subtracted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standardize: bool,
+    /// What was done to the training images, and is to be done to pictures; weights of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<Preparation>,
     /// Of a classifier: how many it tells apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
@@ -46,6 +49,11 @@ pub struct Description {
 }
 
 impl Description {
+    /// What is to be done to pictures.
+    pub fn preparation(&self) -> Preparation {
+        self.preparation.unwrap_or_else(|| Preparation::untold(&self.dataset))
+    }
+
     pub fn model_options(&self) -> ModelOptions {
         ModelOptions {
             activation: self.activation,

@@ -7,6 +7,7 @@ pub mod error;
 pub mod examples;
 pub mod fingerprint;
 pub mod folder;
+mod foreign;
 pub mod outcome;
 pub mod output;
 pub mod position;

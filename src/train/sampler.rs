@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn epochs_are_full_and_repeat() {
         let set = glyphs::generate_alphabets(&data::GlyphAlphabets::default(), 0);
-        let split = data::split_by(&set, data::SplitBy::Alphabets, 0).unwrap();
+        let split = data::split_by(&set, data::SplitBy::Alphabets, data::split::SHARE, 0).unwrap();
         for (sampling, epoch_steps) in [
             (Sampling::Balanced, Some(7)),
             (Sampling::Alphabets, Some(7)),

@@ -47,6 +47,7 @@ pub fn short_run(
         distance: PairDistance::EUCLIDEAN,
         loss: plan.options.loss,
         standardize: false,
+        preparation: None,
         classes: None,
         norm_eps: NORM_EPS,
         threshold: 0.5,

@@ -33,7 +33,12 @@ fn flags_that_cannot_train() {
         (&["--adapter", "99"], 4, &["--adapter cpu"]),
         (&["--adapter", ""], 4, &["no adapter matches \"\"", "--adapter cpu"]),
         (&["--model", "resnet"], 2, &["the models are: sn-lenet5"]),
+        (&["--model", "SN-LeNet5"], 2, &["did you mean sn-lenet5?"]),
+        (&["--model", "koch"], 2, &["does not take images of 28x28", "--image-size 105"]),
         (&["--dataset", "mnits"], 2, &["mnits", "fashion-mnist"]),
+        (&["--dataset", "MNIST"], 2, &["did you mean mnist?"]),
+        (&["--val-share", "1"], 2, &["--val-share 1: must be a number from 0.001 to 0.9"]),
+        (&["--split", "classes", "--val-share", "0.01"], 2, &["10 classes, of which a share of 0.01"]),
         (&["--dataset", "mnist"], 2, &["--data-dir"]),
         (&["--dataset", "mnist", "--data-dir", "nowhere"], 3, &["nowhere", "no such folder", "train-images"]),
         (&["--batch-size", "0"], 2, &["--batch-size 0: must be between 1 and 65536"]),
@@ -97,6 +102,8 @@ fn files_of_settings() {
         ("kind.toml", &["kind.toml", "median", "average"]),
         ("bytes.toml", &["bytes.toml", "UTF-8"]),
         ("absent.toml", &["absent.toml", "check the path"]),
+        #[cfg(unix)]
+        ("/dev/zero", &["/dev/zero", "too many for settings"]),
     ];
     for (file, words) in cases {
         refused(parent.path(), &["train", "--adapter", "cpu", "--config", file], 2, words);
@@ -134,11 +141,6 @@ fn files_of_data() {
         (test_images, idx::images(20, 32), &["28x28", "32x32"]),
         (labels, bad_label, &["label 17 (byte 25) is 10, but labels run from 0 to 9"]),
         (test_labels, idx::file(2049, &[20], &[3; 20]), &["1 class(es)", "a negative pair needs two"]),
-        (
-            test_labels,
-            idx::file(2049, &[20], &[&[1u8][..], &[3; 19]].concat()),
-            &["class 1 has only one image"],
-        ),
     ];
     for (file, bytes, words) in cases {
         let parent = tempfile::tempdir().unwrap();
@@ -225,10 +227,8 @@ fn weights_that_cannot_be_used() {
     changed(&best, &at("misshapen"), |tensors| {
         tensors.iter_mut().filter(|t| t.0 == "fc1.weight").for_each(|t| t.1.reverse());
     });
-    changed(&best, &at("half"), |tensors| {
-        tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| {
-            (t.2, t.3) = (Dtype::F16, vec![0; 168]);
-        });
+    changed(&best, &at("whole-numbers"), |tensors| {
+        tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.2 = Dtype::I32);
     });
     changed(&best, &at("nan"), |tensors| {
         tensors.iter_mut().filter(|t| t.0 == "fc2.bias").for_each(|t| t.3[8..12].fill(0xff));
@@ -259,9 +259,11 @@ fn weights_that_cannot_be_used() {
         ("missing", &["fc2.bias [84] is missing"]),
         ("extra", &["fc9.bias [1] is unknown"]),
         ("misshapen", &["fc1.weight is [400, 120], but the model wants [120, 400]"]),
-        ("half", &["fc2.bias is F16; convert it to float32"]),
+        ("whole-numbers", &["fc2.bias is I32; convert it to float32"]),
         ("nan", &["fc2.bias holds NaN at position 2"]),
         ("absent", &["cannot be read", "check the path"]),
+        #[cfg(unix)]
+        ("/dev/zero", &["is not a safetensors file"]),
     ];
     for (file, words) in cases {
         let words = [*words, &[*file]].concat();
@@ -287,6 +289,21 @@ fn weights_that_cannot_be_used() {
     }
     // The rest is about weights that are fine.
     changed(&best, &at("foreign"), |_| {});
+    changed(&best, &at("wrapped"), |tensors| {
+        for (name, _, dtype, bytes) in tensors {
+            *name = format!("module.{name}");
+            let wide = |four: &[u8; 4]| f64::from(f32::from_le_bytes(*four)).to_le_bytes();
+            (*dtype, *bytes) = (Dtype::F64, bytes.as_chunks().0.iter().flat_map(wide).collect());
+        }
+    });
+    let scored = |file: &str, words: &[&str]| {
+        let arguments = ["eval", "--adapter", "cpu", "--model", "sn-lenet5", "--json", "--weights", file];
+        let output = program().args(arguments).current_dir(parent.path()).output().unwrap();
+        ends(&output, &arguments, 0, words);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["loss"].clone()
+    };
+    let notes = ["of F64 were converted to float32", "begin with module."];
+    assert_eq!(scored("wrapped", &notes), scored("foreign", &[]));
     let run = ["--adapter", "cpu", "--run-dir", "run"];
     let more: &[(&[&str], i32, &[&str])] = &[
         (&["eval", "--adapter", "cpu", "--weights", "foreign"], 2, &["name it with --model"]),
@@ -320,12 +337,14 @@ fn weights_that_cannot_be_used() {
     let lists: &[(&str, &[&str])] = &[
         ("fields.csv", &["fields.csv, line 2", "`a,b` or `a,b,same`"]),
         ("same.csv", &["same.csv, line 1", "maybe"]),
-        ("beyond.csv", &["line 2", "no test image 2000", "0 to 1999"]),
-        ("picture.csv", &["nothing.png", "cannot read"]),
-        ("text.csv", &["text.png", "no picture to be read"]),
+        ("beyond.csv", &["beyond.csv, line 2", "no test image 2000", "0 to 1999"]),
+        ("picture.csv", &["picture.csv, line 1", "nothing.png", "cannot read"]),
+        ("text.csv", &["text.csv, line 1", "text.png", "no picture to be read"]),
         ("none.csv", &["none.csv", "there is no pair"]),
         ("binary.csv", &["binary.csv, line 1"]),
         ("absent.csv", &["absent.csv", "cannot read"]),
+        #[cfg(unix)]
+        ("/dev/zero", &["/dev/zero, line 1", "the line has more than"]),
     ];
     for (list, words) in lists {
         refused(parent.path(), &[&["eval"], &run[..], &["--pairs", list]].concat(), 3, words);
@@ -339,8 +358,50 @@ fn weights_that_cannot_be_used() {
         let printed = String::from_utf8_lossy(&output.stdout);
         assert_eq!(printed.lines().filter(|line| line.split(',').count() == 5).count(), 4001, "{printed}");
     }
-    let compare = [&["compare"], &run[..], &["text.png", "text.png"]].concat();
-    refused(parent.path(), &compare, 3, &["text.png", "PNG, JPEG"]);
+    let compare = |file: &str, words: &[&str]| {
+        refused(parent.path(), &[&["compare"], &run[..], &[file, "text.png"]].concat(), 3, words);
+    };
+    compare("text.png", &["text.png", "PNG, JPEG"]);
+    let picture =
+        image::RgbImage::from_fn(90, 90, |x, y| image::Rgb([(x * y) as u8, (x * x) as u8, y as u8]));
+    picture.save(at("whole.jpg")).unwrap();
+    let jpeg = std::fs::read(at("whole.jpg")).unwrap();
+    write("cut.jpg", &jpeg[..jpeg.len() / 5]);
+    compare("cut.jpg", &["cut.jpg", "ends in the middle", "Fetch it again"]);
+    write("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    compare("phone.heic", &["phone.heic", "is a HEIC picture", "PNG, JPEG"]);
+    #[cfg(unix)]
+    compare("/dev/zero", &["/dev/zero", "no picture to be read"]);
+    // Bad lines are listed and left out, as many as may be; the rest is scored.
+    write("mixed.csv", b"Image1;Image2\n0;1\ncut.jpg;1\n2;nothing.png\nwhole.jpg;3\n");
+    let mixed = [&["eval"], &run[..], &["--pairs", "mixed.csv", "--json", "--skip-bad"]].concat();
+    refused(
+        parent.path(),
+        &[&mixed[..], &["1"]].concat(),
+        3,
+        &["left out: mixed.csv, line 3: cut.jpg", "mixed.csv, line 4"],
+    );
+    let output = program().args(&mixed).arg("2").current_dir(parent.path()).output().unwrap();
+    ends(&output, &mixed, 0, &["mixed.csv, line 3: cut.jpg", "mixed.csv, line 4: nothing.png"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["pairs"], &told["skipped"], &told["accuracy"]),
+        (&2.into(), &2.into(), &serde_json::Value::Null)
+    );
+    let scores = told["scores"].as_array().unwrap();
+    assert_eq!((&scores[1]["a"], &scores[1]["b"], scores.len()), (&"whole.jpg".into(), &"3".into(), 2));
+    assert!(scores.iter().all(|score| score["similarity"].is_number() && score["distance"].is_number()));
+    let printed = program()
+        .args(&mixed[..mixed.len() - 2])
+        .args(["--skip-bad", "2"])
+        .current_dir(parent.path())
+        .output();
+    let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+    assert!(
+        printed.starts_with("0\t1\t")
+            && printed.contains("whole.jpg\t3\t")
+            && printed.contains("2 lines left out")
+    );
     refused(parent.path(), &[&["compare"], &run[..], &["text.png"]].concat(), 2, &["<B>"]);
     assert_eq!(whole, std::fs::read(&best).unwrap(), "the weights are as they were");
 }

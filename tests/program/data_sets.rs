@@ -146,10 +146,124 @@ fn omniglot_trains_alike_without_its_evaluation_set() {
     let again = json(&["oneshot", "--adapter", "cpu", "--run-dir", both.to_str().unwrap()]);
     assert_eq!(again["accuracy"], summary["test_oneshot_accuracy"]);
     assert!(again["tasks"].as_u64() >= Some(40), "{again}");
+    // Weights alone tell their size.
+    let best = both.join("best.safetensors");
+    let best = best.to_str().unwrap();
+    let alone = run(&[
+        "oneshot",
+        "--adapter",
+        "cpu",
+        "--weights",
+        best,
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--json",
+    ]);
+    assert!(alone.status.success(), "{}", stderr(&alone));
+    assert_eq!(serde_json::from_slice::<Value>(&alone.stdout).unwrap()["accuracy"], again["accuracy"]);
+    // A drawing is the same to the network by its number and by its file.
+    let file = |image: usize| {
+        let (alphabet, character, drawer) = (image / 8, image / 4 % 2 + 1, image % 4);
+        data.join(format!("omniglot/images_evaluation/Alphabet{alphabet}/character{character:02}/{alphabet:04}_{drawer:02}.png"))
+    };
+    let listed: [Vec<String>; 2] = [
+        (0..24).map(|image| format!("{image},{}\n", (7 * image + 3) % 24)).collect(),
+        (0..24)
+            .map(|image| format!("{},{}\n", file(image).display(), file((7 * image + 3) % 24).display()))
+            .collect(),
+    ];
+    let [numbers, files] = listed.map(|lines| {
+        std::fs::write(parent.path().join("list.csv"), lines.concat()).unwrap();
+        let list = parent.path().join("list.csv");
+        let output = program()
+            .args(["eval", "--adapter", "cpu", "--json", "--run-dir"])
+            .arg(&both)
+            .arg("--pairs")
+            .arg(list)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        told["scores"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|score| score["distance"].as_f64().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(numbers.len() == 24 && numbers == files, "{numbers:?} {files:?}");
+    // What is done to pictures is told, and what is unlike the training images warned of.
+    let compare = |more: &[&str]| {
+        let output = program()
+            .args(["compare", "--adapter", "cpu", "--json", "--weights", best])
+            .arg(file(0))
+            .arg(file(9))
+            .args(more)
+            .output()
+            .unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), told, stderr(&output))
+    };
+    let (code, told, said) = compare(&["--exit-code"]);
+    assert_eq!(code, Some(if told["same"] == true { 0 } else { 1 }), "{said}");
+    let prepared = &told["preparation"];
+    assert_eq!(
+        (&prepared["polarity"], &prepared["fit"], &prepared["filter"]),
+        (&"inverted".into(), &"contain".into(), &"area".into())
+    );
+    assert_eq!(
+        (&prepared["height"], &prepared["channels"], &prepared["standardize"]),
+        (&28.into(), &1.into(), &false.into())
+    );
+    assert!(told["warnings"].as_array().unwrap().is_empty() && !said.contains("warning"), "{said}");
+    let (code, told, said) = compare(&["--polarity", "as-is"]);
+    assert_eq!((code, told["warnings"].as_array().unwrap().len()), (Some(0), 2));
+    assert!(
+        said.contains("warning: ") && said.contains("0000_00.png") && said.contains("--polarity"),
+        "{said}"
+    );
     // Another split is another run.
     let resumed =
         program().args(["train", "--resume", "--split", "classes", "--run-dir"]).arg(&both).output().unwrap();
     assert_eq!(resumed.status.code(), Some(2), "{}", stderr(&resumed));
+}
+
+/// Ten images of each of nine classes, and one of the last: both sides of the split have pairs of all that have two.
+#[test]
+fn small_classes_and_lone_images_are_learnt_from() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data/mnist");
+    idx::write_set(&folder);
+    let few = |count: usize| {
+        (0..=count).map(|at| if at == count { 9 } else { (at % 9) as u8 }).collect::<Vec<u8>>()
+    };
+    for (part, count) in [(0, 91), (2, 37)] {
+        std::fs::write(folder.join(idx::NAMES[part]), idx::images(count, 28)).unwrap();
+        std::fs::write(
+            folder.join(idx::NAMES[part + 1]),
+            idx::file(2049, &[count], &few(count as usize - 1)),
+        )
+        .unwrap();
+    }
+    let train = |share: &str| {
+        let run = parent.path().join(share);
+        let output = program()
+            .args(["train", "--adapter", "cpu", "--dataset", "mnist", "--epochs", "1", "--batch-size", "4"])
+            .args(["--data-dir", "data", "--val-share", share, "--run-dir"])
+            .arg(&run)
+            .current_dir(parent.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = train("0.2");
+    assert!(said.contains("73 train, 18 validate, 37 test"), "{said}");
+    for part in ["training", "test"] {
+        let note = format!("classes with fewer than 2 {part} images serve in negative pairs alone: 9");
+        assert!(said.contains(&note), "{said}");
+    }
+    assert!(train("0.5").contains("46 train, 45 validate"));
 }
 
 #[test]

@@ -102,9 +102,7 @@ impl Experiment {
     /// # Errors
     /// Names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("{}: {error}; check the path", path.display())))?;
-        Self::parse(&text, path)
+        Self::parse(&crate::cli::read_text(path)?, path)
     }
 
     /// The experiment in the text of a file; `path` is for messages.

@@ -69,8 +69,7 @@ impl<'a> Files<'a> {
             if parts.first().is_some_and(|first| first == outer) {
                 parts.remove(0);
             }
-            // What macOS and file managers leave behind.
-            if parts.is_empty() || parts.iter().any(|part| part.starts_with('.') || part == "__MACOSX") {
+            if parts.is_empty() || parts.iter().any(|part| is_left_behind(part)) {
                 continue;
             }
             if is_folder {
@@ -107,13 +106,17 @@ impl<'a> Files<'a> {
     pub fn drawings(&self) -> Result<Vec<Drawing<'_>>, DataError> {
         let mut drawings = Vec::with_capacity(self.names.len());
         for (number, name) in self.names.iter().enumerate() {
+            let file = name.last().map_or(String::new(), |file| file.to_lowercase());
             match name.first_chunk() {
-                Some(folders) if name.len() == DEPTH => drawings.push(Drawing { folders, number }),
-                _ if name.last().is_some_and(|file| file.to_ascii_lowercase().ends_with(".png")) => {
-                    return Err(self.wrong(number, "the drawing lies in no folder of a character".into()));
-                }
                 // A licence, or a word to the reader.
-                _ => {}
+                _ if !PICTURES.iter().any(|ending| file.ends_with(ending)) => {}
+                _ if !file.ends_with(".png") => {
+                    return Err(
+                        self.wrong(number, "drawings are PNG files; convert it, or take it away".into())
+                    );
+                }
+                Some(folders) if name.len() == DEPTH => drawings.push(Drawing { folders, number }),
+                _ => return Err(self.wrong(number, "the drawing lies in no folder of a character".into())),
             }
         }
         if drawings.is_empty() {
@@ -163,6 +166,16 @@ impl<'a> Files<'a> {
     }
 }
 
+/// How names of pictures end: whatever else lies beside drawings is none.
+const PICTURES: [&str; 9] = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm"];
+
+/// What systems, file managers and archivers leave behind in folders, by name.
+fn is_left_behind(name: &str) -> bool {
+    const NAMES: [&str; 5] =
+        ["__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"];
+    name.starts_with('.') || NAMES.iter().any(|left| name.eq_ignore_ascii_case(left))
+}
+
 /// The bytes of an archive.
 ///
 /// # Errors
@@ -203,7 +216,7 @@ fn walk(
             let message = "a name that is no text".into();
             return Err(DataError::Drawing { path: entry.path(), message });
         };
-        if name.starts_with('.') || name == "__MACOSX" {
+        if is_left_behind(&name) {
             continue;
         }
         place.push(name);

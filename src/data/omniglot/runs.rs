@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 
 use super::files::{self, Files};
 use super::{SHAPE, decode_all, hex, place};
-use crate::data::{Album, DataError, resize};
+use crate::data::{Album, DataError, Fit, resize};
 
 /// Characters of a run.
 pub const WAY: usize = 20;
@@ -45,19 +45,19 @@ pub struct OfficialTask {
 }
 
 /// Loads the runs from the folder `all_runs` or the archive `all_runs.zip`, where [`super::load`] looks too;
-/// `image_size` is the height and width that images are to have, if not their own.
+/// `size` is the (height, width) that images are to be fitted into, if not their own.
 ///
 /// # Errors
 /// There is no such folder or archive; it is damaged; a file of a run is missing or not as described.
-pub fn official_runs(dir: &Path, image_size: Option<usize>) -> Result<OfficialRuns, DataError> {
+pub fn official_runs(dir: &Path, size: Option<(usize, usize)>, fit: Fit) -> Result<OfficialRuns, DataError> {
     let path = place(dir, "all_runs")?;
     let mut runs = if path.is_dir() {
         runs(&Files::of_folder(&path)?)?
     } else {
         parse_runs(&files::read_archive(&path)?, &path)?
     };
-    if let Some(size) = image_size {
-        let (shape, images) = resize::resized(runs.album.shape, &runs.album.images, size)?;
+    if let Some(size) = size {
+        let (shape, images) = resize::resized(runs.album.shape, &runs.album.images, size, fit)?;
         runs.album = Album::of_images(shape, images);
     }
     Ok(runs)

@@ -5,7 +5,7 @@ use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::*;
-use crate::data::{load as load_set, omniglot};
+use crate::data::{Fit, load as load_set, omniglot};
 
 /// What is wrong with some files.
 type Change<'a> = &'a dyn Fn(&mut Vec<(String, Vec<u8>)>);
@@ -83,7 +83,13 @@ fn folders_and_archives_are_alike_and_sorted() {
     let mut bare = names("");
     bare.push(("__MACOSX/Greek/._character01".into(), vec![1]));
     bare.push(("Greek/.DS_Store".into(), vec![1]));
-    bare.push(("LICENSE".into(), vec![1]));
+    for left in
+        ["LICENSE", "Greek/readme.txt", "Greek/character01/Thumbs.db", "Greek/character01/strokes.txt"]
+    {
+        bare.push((left.into(), vec![1]));
+    }
+    bare.push(("@eaDir/Greek/character01/0001_01.png".into(), right()));
+    bare.push(("Greek/character01/@eaDir/0001_01.png".into(), right()));
     alike(parse(&archive(&bare, CompressionMethod::Stored), path).unwrap());
     let parent = tempfile::tempdir().unwrap();
     unpack(parent.path(), &bare);
@@ -228,7 +234,7 @@ fn runs_become_tasks() {
     }
     let parent = tempfile::tempdir().unwrap();
     unpack(&parent.path().join("all_runs"), &run());
-    let small = official_runs(parent.path(), Some(35)).unwrap();
+    let small = official_runs(parent.path(), Some((35, 35)), Fit::Contain).unwrap();
     assert_eq!((small.album.shape.height, small.album.len(), &small.tasks), (35, 40, &runs.tasks));
     assert_eq!(small.album.images.len(), 40 * 35 * 35);
 }
@@ -294,7 +300,7 @@ fn the_real_set_is_the_published_one() {
 #[test]
 fn the_real_runs_are_of_the_evaluation_set() {
     let Some(dir) = real_data() else { return };
-    let (set, runs) = (load(&dir).unwrap(), official_runs(&dir, None).unwrap());
+    let (set, runs) = (load(&dir).unwrap(), official_runs(&dir, None, Fit::Contain).unwrap());
     assert_eq!((runs.warnings.as_slice(), runs.album.len(), runs.tasks.len()), (&[][..], 800, 400));
     let of_set: std::collections::HashMap<&[u8], u32> =
         (set.train_images..set.len()).map(|image| (set.image(image).unwrap(), set.labels[image])).collect();

@@ -202,18 +202,41 @@ fn what_the_set_cannot_give_is_refused() {
     };
     let pool = set.pool();
     assert!(message(Sampling::Alphabets, pool, 15).contains("multiple of 2"));
-    assert!(message(Sampling::Alphabets, pool, 16).contains("class 0 has 2 images"));
+    assert!(message(Sampling::Alphabets, pool, 16).contains("two classes have 3 images"));
     assert!(message(Sampling::Episodes { way: 5 }, pool, 16).contains("multiple of 5"));
     assert!(message(Sampling::Episodes { way: 8 }, pool, 16).contains("there are 7"));
-    assert!(message(Sampling::Classes { each: 4 }, pool, 16).contains("class 0 has 2 images"));
+    assert!(message(Sampling::Classes { each: 4 }, pool, 16).contains("two classes have 4 images"));
     assert!(message(Sampling::Classes { each: 2 }, pool, 2).contains("--batch-size of 4"));
-    let more = Set::of(&[1, 4], 4);
-    assert!(message(Sampling::Alphabets, more.pool(), 4).contains("only one character"));
+    let more = Set::of(&[1, 1], 4);
+    assert!(message(Sampling::Alphabets, more.pool(), 4).contains("no alphabet has two characters"));
     let none = Pool { alphabet_of: &[], ..more.pool() };
     assert!(message(Sampling::Alphabets, none, 4).contains("no alphabet"));
     for sampling in ALL {
         let empty = Pool { members: &[], ..pool };
         assert!(matches!(sampling.draw(empty, steps(0, 1, 16)), Err(DataError::TooFewClasses { .. })));
+    }
+}
+
+#[test]
+fn classes_with_too_few_images_are_left_out() {
+    // Four alphabets of two; the first class has one image, the third two.
+    let mut set = Set::of(&[2, 2, 2, 2], 4);
+    let labels = set.labels.clone();
+    set.members.retain(|&image| match labels[image as usize] {
+        0 => image == 1,
+        2 => image < 2 * 4 * 2 + 4,
+        _ => true,
+    });
+    for sampling in ALL.into_iter().skip(1) {
+        let shown: BTreeSet<u32> = (sampling.draw(set.pool(), steps(0, 40, 16)).unwrap().iter())
+            .flat_map(|pair| [set.class(pair.a), set.class(pair.b)])
+            .collect();
+        let left: BTreeSet<u32> = match sampling {
+            Sampling::Alphabets => [4, 5, 6, 7].into(),
+            Sampling::Episodes { .. } => [1, 2, 3, 4, 5, 6, 7].into(),
+            _ => [1, 3, 4, 5, 6, 7].into(),
+        };
+        assert_eq!(shown, left, "{sampling}");
     }
 }
 
