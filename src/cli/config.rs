@@ -249,6 +249,20 @@ impl Config {
         Ok(all.into_iter().filter(kept).collect())
     }
 
+    /// These settings, but with those that a resumed run keeps as they are given.
+    ///
+    /// # Errors
+    /// They make no configuration.
+    pub fn with_shaping(&self, given: &serde_json::Map<String, serde_json::Value>) -> Result<Self, Failure> {
+        let usage = |error: serde_json::Error| Failure::Usage(error.to_string());
+        let mut all = serde_json::to_value(self).map_err(usage)?;
+        if let Some(all) = all.as_object_mut() {
+            all.retain(|key, _| CHANGEABLE.contains(&key.as_str()));
+            all.extend(given.clone());
+        }
+        serde_json::from_value(all).map_err(usage)
+    }
+
     /// The command that repeats the run: every flag that has not its default.
     ///
     /// # Errors

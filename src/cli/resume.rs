@@ -93,8 +93,8 @@ impl Resumed {
                 ),
             ));
         }
-        let began: Config = serde_json::from_value(run.settings.clone().into())
-            .map_err(|error| metadata(self.path.clone(), &error.to_string()))?;
+        // What may change is not in the checkpoint, and the same here on both sides.
+        let began = settings.with_shaping(&run.settings)?;
         settings.check_resumed(&began)
     }
 
