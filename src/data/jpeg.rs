@@ -74,8 +74,7 @@ mod tests {
             Markers::of(&[&start.concat()[..], &[9, 0xff, 0xd9]].concat()),
             Markers { ends: true, ..cut }
         );
-        for length in 0..30 {
-            assert!(!Markers::of(&start.concat()[..length.min(28)]).ends);
-        }
+        let whole = start.concat();
+        assert!((0..whole.len()).all(|length| !Markers::of(&whole[..length]).ends));
     }
 }

@@ -183,7 +183,9 @@ fn is_heading(record: &csv::StringRecord, folder: &Path) -> bool {
     };
     let mut fields = record.iter();
     let images = [fields.next(), fields.next()];
-    let answered = fields.next().is_some_and(|same| label(same).is_some());
+    // "same" is the usual name of the column too.
+    let answered =
+        fields.next().is_some_and(|same| label(same).is_some() && !same.eq_ignore_ascii_case("same"));
     images.iter().all(|field| field.is_some_and(names_an_image)) && !answered && fields.next().is_none()
 }
 
