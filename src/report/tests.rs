@@ -6,6 +6,7 @@ use super::*;
 use crate::data::Shape;
 use crate::eval::Roc;
 use crate::eval::oneshot::{Answer, OneShot, Task};
+use crate::session::AdapterInfo;
 use run::{Run, assert_balanced, assert_has, below, count};
 
 /// A classifier's accuracy is no accuracy of pairs, and nowhere called one.
