@@ -3,7 +3,6 @@
 mod common;
 
 use common::sn_lenet5;
-use gpu_siamese::cli::block_on;
 use gpu_siamese::cpu::Cpu;
 use gpu_siamese::data::{Dataset, Glyphs, Pair, Random, Shape, Stream, glyphs};
 use gpu_siamese::eval;
@@ -14,6 +13,7 @@ use gpu_siamese::ops::distance::DistanceKind;
 use gpu_siamese::plan::{Capacity, PairLoss, PlanOptions, build};
 use gpu_siamese::session::{Session, pace};
 use gpu_siamese::train::{epoch, setup};
+use pollster::block_on;
 
 /// A CPU with a network that learns from a data set with this loss.
 fn learner(model: &str, dataset: &Dataset, loss: PairLoss, batch_size: usize, pairs: usize) -> Cpu {
