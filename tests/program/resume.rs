@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::idx;
 use crate::common::program::{has_vulkan, json, long, program, run, stderr, words};
 use gpu_siamese::data::{Random, Stream};
 use serde_json::Value;
@@ -82,9 +83,11 @@ fn kills_on_the_cpu() {
 #[test]
 fn kills_on_vulkan() {
     if has_vulkan() {
-        let line =
-            "--adapter vulkan --epochs 1 --max-steps 400 --batch-size 8 --log-steps --checkpoint-steps 7";
-        killed_runs_end_as_if_never_killed(&words(line));
+        let parent = tempfile::tempdir().unwrap();
+        let set = idx::small_set(parent.path());
+        let line = "--adapter vulkan --epochs 4 --batch-size 8 --log-steps --checkpoint-steps 7";
+        let arguments: Vec<&str> = words(line).into_iter().chain(set.iter().map(String::as_str)).collect();
+        killed_runs_end_as_if_never_killed(&arguments);
     }
 }
 
