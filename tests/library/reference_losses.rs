@@ -13,7 +13,7 @@ use crate::common::{Number, Run, packed};
 
 const IMAGES: usize = 8;
 /// More than images, so that a binding of few images still holds a matrix of all pairs.
-const CHANNELS: usize = 64;
+const CHANNELS: usize = 256;
 const EMBEDDINGS: [[f64; 4]; IMAGES] = [
     [0.9, 0.1, -0.3, 0.4],
     [0.7, 0.3, -0.1, 0.6],

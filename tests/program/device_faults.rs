@@ -80,7 +80,7 @@ fn a_session_that_only_embeds_needs_no_training_kernels() {
     device.replace_shader("adam", "no kernel".into());
     let dataset = glyphs::generate(&Glyphs { train_per_class: 4, ..Glyphs::default() }, 0);
     let split = data::split(&dataset, 0);
-    let plan = common::plan_for(&dataset, &split, 8, Layout::Plain, device.context.max_binding);
+    let plan = crate::common::plan_for(&dataset, &split, 8, Layout::Plain, device.context.max_binding);
     let mut session = block_on(Gpu::new(device, plan)).unwrap();
     let early = session.submit(Phase::Embed, &[Slot::default()]).err();
     assert!(matches!(early, Some(SessionError::NotPrepared(Phase::Embed))), "{early:?}");
