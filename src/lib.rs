@@ -61,6 +61,7 @@
 //! ```
 
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
 pub mod data;
@@ -72,6 +73,7 @@ pub mod model;
 pub mod ops;
 pub mod parity;
 pub mod plan;
+#[cfg(feature = "cli")]
 pub mod report;
 pub mod session;
 pub mod tensor;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use gpu_siamese::cli::block_on;
 use gpu_siamese::data::augment::IDENTITY;
 use gpu_siamese::gpu::{Context, Pipelines, adapters};
 use gpu_siamese::ops::Layout;
@@ -15,6 +14,7 @@ use gpu_siamese::parity::training::COMPARISONS;
 use gpu_siamese::parity::{Case, Subject, cases};
 use gpu_siamese::plan::Slot;
 use libtest_mimic::{Arguments, Failed, Trial};
+use pollster::block_on;
 
 fn main() {
     let arguments = Arguments::from_args();

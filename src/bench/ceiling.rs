@@ -19,10 +19,10 @@ enum Sampler {
 
 impl Limits {
     /// # Errors
-    /// If the machine does not say how many threads it offers.
+    /// If the machine does not say how many threads it offers, or one cannot be started.
     pub fn of_cpu() -> Result<Self, std::io::Error> {
         let threads = std::thread::available_parallelism()?.get();
-        Ok(Limits { device: Sampler::Cpu(cpu::ceiling::Sampler::new(threads)), best: Ceiling::default() })
+        Ok(Limits { device: Sampler::Cpu(cpu::ceiling::Sampler::new(threads)?), best: Ceiling::default() })
     }
 
     /// # Errors

@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::simd::{Kernel, Simd, dispatch};
 
 /// Sums under way at once: two multiply-adds start in each cycle and take four or five.
@@ -16,44 +18,42 @@ const COPIED: usize = 32 << 20;
 
 /// Samples both limits.
 pub struct Sampler {
-    threads: usize,
+    pool: rayon::ThreadPool,
     from: Vec<f32>,
     to: Vec<f32>,
 }
 
 impl Sampler {
-    pub fn new(threads: usize) -> Self {
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         // Ones rather than zeros: untouched pages of zeros would all be the same piece of memory.
-        Sampler { threads, from: vec![1.0; COPIED], to: vec![2.0; COPIED] }
+        let (from, to) = (vec![1.0; COPIED], vec![2.0; COPIED]);
+        Ok(Sampler { pool: pool.map_err(std::io::Error::other)?, from, to })
     }
 
     /// Billions of operations a second of multiply-adds on registers.
     pub fn gflops(&mut self) -> f64 {
         let start = Instant::now();
-        let flops: u64 = std::thread::scope(|scope| {
-            let work = || {
-                let mut flops = 0;
-                dispatch(MultiplyAdds { flops: &mut flops });
-                flops
-            };
-            let helpers: Vec<_> = (1..self.threads).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            // A thread that failed has done nothing.
-            own + helpers.into_iter().map(|helper| helper.join().unwrap_or(0)).sum::<u64>()
+        let flops = self.pool.broadcast(|_| {
+            let mut flops = 0;
+            dispatch(MultiplyAdds { flops: &mut flops });
+            flops
         });
-        flops as f64 / start.elapsed().as_secs_f64() / 1e9
+        flops.into_iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64() / 1e9
     }
 
     /// Billions of bytes a second, read and written, of a copy.
     pub fn gb_s(&mut self) -> f64 {
-        let share = COPIED.div_ceil(self.threads);
+        let Sampler { pool, from, to } = self;
+        let share = COPIED.div_ceil(pool.current_num_threads());
         let start = Instant::now();
-        std::thread::scope(|scope| {
-            for (to, from) in self.to.chunks_mut(share).zip(self.from.chunks(share)) {
-                scope.spawn(|| to.copy_from_slice(black_box(from)));
-            }
+        pool.install(|| {
+            let shares = to.par_chunks_mut(share).zip(from.par_chunks(share));
+            shares.for_each(|(to, from)| to.copy_from_slice(black_box(from)));
         });
-        black_box(&self.to);
+        black_box(to);
         (8 * COPIED) as f64 / start.elapsed().as_secs_f64() / 1e9
     }
 }

@@ -339,9 +339,10 @@ pub(crate) use attributes;
 macro_rules! kinds {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$m:meta])* $kind:ident = $number:literal as $text:literal),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
         pub enum $name {
-            $($(#[$m])* #[serde(rename = $text)] #[value(name = $text)] $kind = $number),*
+            $($(#[$m])* #[serde(rename = $text)] #[cfg_attr(feature = "cli", value(name = $text))] $kind = $number),*
         }
 
         impl $crate::ops::Attribute for $name {

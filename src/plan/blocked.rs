@@ -188,7 +188,7 @@ impl Lowering<'_, '_> {
     fn is_blocked(&self, number: usize) -> bool {
         let node = &self.graph.nodes[number];
         self.builder.options.kind == PlanKind::Blocked
-            && self.consumers(node.inputs[0]) == 1
+            && node.inputs.first().is_some_and(|&input| self.consumers(input) == 1)
             && match node.op {
                 Op::Conv2d { .. } => {
                     let conv = super::layers::conv2d(self.graph, node, 1);

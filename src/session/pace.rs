@@ -71,3 +71,122 @@ fn next_length(length: usize, step: Duration) -> usize {
     let fitting = (SUBMISSION_TIME.as_secs_f64() / step.as_secs_f64().max(1e-7)) as usize;
     fitting.clamp(1, (4 * length).min(SUBMISSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use pollster::block_on;
+
+    use super::*;
+    use crate::plan::Plan;
+    use crate::session::{AdapterInfo, Answer, ready};
+
+    #[derive(Debug, PartialEq)]
+    enum Event {
+        Prepared,
+        Submitted(usize),
+        Told(usize),
+        Meanwhile,
+    }
+    use Event::{Meanwhile, Prepared, Submitted, Told};
+
+    /// Notes what is asked of it; its steps take no time.
+    struct Fake<'a>(&'a RefCell<Vec<Event>>);
+
+    impl Session for Fake<'_> {
+        fn adapter(&self) -> &AdapterInfo {
+            unimplemented!("nobody asks")
+        }
+        fn plan(&self) -> &Plan {
+            unimplemented!("nobody asks")
+        }
+        fn launches(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, _: &str, _: &[f32]) -> Result<(), SessionError> {
+            Ok(())
+        }
+        fn write_words(&mut self, _: &str, _: &[u32]) -> Result<(), SessionError> {
+            Ok(())
+        }
+        fn read_front(&mut self, _: &str, _: usize) -> Answer<'static, Vec<f32>> {
+            ready(Ok(Vec::new()))
+        }
+        fn prepare(&mut self, _: Phase) -> Answer<'_, ()> {
+            self.0.borrow_mut().push(Prepared);
+            ready(Ok(()))
+        }
+        fn submit(&mut self, _: Phase, slots: &[Slot]) -> Result<Ticket, SessionError> {
+            self.0.borrow_mut().push(Submitted(slots.len()));
+            let results = slots.iter().map(|slot| StepResult { loss: 0.0, correct: slot.first }).collect();
+            Ok(ready(Ok(results)))
+        }
+    }
+
+    /// What happens where `steps` steps run, until `most` are done.
+    fn events(steps: u32, most: usize) -> Vec<Event> {
+        let events = RefCell::new(Vec::new());
+        let mut fake = Fake(&events);
+        let slots: Vec<Slot> = (0..steps).map(|first| Slot { first, ..Slot::default() }).collect();
+        let mut next = 0;
+        let mut after = |results: &[StepResult], done: usize| {
+            for result in results {
+                assert_eq!(result.correct, next, "in order");
+                next += 1;
+            }
+            assert_eq!(done as u32, next);
+            events.borrow_mut().push(Told(results.len()));
+            done < most
+        };
+        let mut meanwhile = || events.borrow_mut().push(Meanwhile);
+        block_on(run(&mut fake, Phase::Train, &slots, &mut after, &mut meanwhile)).unwrap();
+        events.into_inner()
+    }
+
+    /// How many steps are in a submission depends on the clock, what happens to them does not.
+    #[test]
+    fn two_submissions_are_under_way_and_both_are_told() {
+        for (steps, most) in [(0, 0), (1, 1), (9, 9), (900, 900), (9, 2), (900, 1)] {
+            let events = events(steps, most);
+            assert_eq!(events[0], Prepared);
+            let (mut under_way, mut submitted, mut told) = (VecDeque::new(), 0, 0);
+            for event in &events[1..] {
+                match *event {
+                    Prepared => panic!("again: {events:?}"),
+                    Submitted(count) => {
+                        assert!(told < most && count <= SUBMISSION, "{events:?}");
+                        submitted += count;
+                        under_way.push_back(count);
+                    }
+                    Told(count) => {
+                        let all = told >= most || submitted == steps as usize;
+                        assert!(under_way.len() == IN_FLIGHT || all, "{events:?}");
+                        assert_eq!(under_way.pop_front(), Some(count));
+                        told += count;
+                    }
+                    Meanwhile => assert!(submitted == steps as usize && told < submitted, "{events:?}"),
+                }
+                assert!(under_way.len() <= IN_FLIGHT, "{events:?}");
+            }
+            assert_eq!(told, submitted, "{events:?}");
+            assert_eq!(told == steps as usize, most == steps as usize, "{events:?}");
+            let meanwhile = events.iter().filter(|event| **event == Meanwhile).count();
+            assert_eq!(meanwhile, usize::from(most > 0 && most == steps as usize), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn submissions_grow_to_a_quarter_of_a_second() {
+        for (length, microseconds, expected) in [
+            (1, 0, 4),
+            (4, 1, 16),
+            (64, 1, SUBMISSION),
+            (64, 10_000, 25),
+            (64, 200_000, 1),
+            (1, 9_000_000, 1),
+        ] {
+            assert_eq!(next_length(length, Duration::from_micros(microseconds)), expected, "{microseconds}");
+        }
+    }
+}

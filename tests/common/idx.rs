@@ -27,8 +27,21 @@ pub const NAMES: [&str; 4] = [
 
 /// A set of two classes, 60 + 20 images, in a folder, as MNIST.
 pub fn write_set(folder: &Path) {
+    write_set_of(folder, 60);
+}
+
+/// The same of so many images for training.
+pub fn write_set_of(folder: &Path, train: u32) {
     std::fs::create_dir_all(folder).unwrap();
-    for (name, bytes) in NAMES.iter().zip([images(60, 28), labels(60), images(20, 28), labels(20)]) {
+    for (name, bytes) in NAMES.iter().zip([images(train, 28), labels(train), images(20, 28), labels(20)]) {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
+}
+
+/// Arguments that train on a set of 600 images, written below a folder: little to evaluate, for runs that only have to
+/// take steps.
+pub fn small_set(parent: &Path) -> [String; 4] {
+    let folder = parent.join("data");
+    write_set_of(&folder.join("mnist"), 600);
+    ["--dataset", "mnist", "--data-dir", folder.to_str().unwrap()].map(String::from)
 }

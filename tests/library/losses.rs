@@ -9,10 +9,9 @@ use gpu_siamese::model::{ModelOptions, network};
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::plan::{Capacity, PlanOptions, build};
-
-use gpu_siamese::cli::block_on;
 use gpu_siamese::session::{Session, pace};
 use gpu_siamese::train::{epoch, setup};
+use pollster::block_on;
 
 /// A CPU with a network that learns from a data set with this loss.
 fn learner(model: &str, dataset: &Dataset, loss: Loss, batch_size: usize, pairs: usize) -> Cpu {

@@ -4,6 +4,7 @@
 mod common;
 mod house;
 mod losses;
+mod reference_losses;
 
 /// Gradients against central finite differences, in f64.
 mod finite_differences {

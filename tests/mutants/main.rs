@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use equivalent::EQUIVALENT;
-use gpu_siamese::cli::block_on;
 use gpu_siamese::gpu::{Context, Pipelines, adapters};
 use gpu_siamese::ops::{COMMON, COMMON_WGSL, Layout, STEMS};
 use gpu_siamese::parity::bound::Tracked;
@@ -19,6 +18,7 @@ use gpu_siamese::parity::compare::{compare, expect};
 use gpu_siamese::parity::{Case, Subject, cases};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mutate::{Mutant, mutants, reaching};
+use pollster::block_on;
 
 /// Of so many mutants one runs: each time, and in long tests. Odd, as many operators have two mutants.
 const STRIDES: [usize; 2] = [555, 69];

@@ -39,8 +39,10 @@ fn launches_are_those_of_the_plan() {
         }
         let parent = tempfile::tempdir().unwrap();
         let both = ["--adapter", adapter, "--plan", kind, "--batch-size", "8"];
-        let (_, summary) =
-            train(parent.path(), "run", &[&both[..], &["--epochs", "1", "--max-steps", "7"]].concat());
+        let set = idx::small_set(parent.path());
+        let short = ["--epochs", "1", "--max-steps", "7"];
+        let arguments = [&both[..], &short, &set.each_ref().map(String::as_str)].concat();
+        let (_, summary) = train(parent.path(), "run", &arguments);
         let plan = json(&[&["plan"], &both[..]].concat());
         let per_step = plan["launches_per_step"].as_u64().unwrap();
         assert_eq!(plan["steps"].as_array().unwrap().len() as u64, per_step);
@@ -65,6 +67,8 @@ fn the_same_run_twice_gives_the_same_bits() {
         &["--adapter", "vulkan", "--plan", "fused"],
         &["--adapter", "vulkan", "--plan", "fused"],
     ];
+    let set = idx::small_set(parent.path());
+    let set = set.each_ref().map(String::as_str);
     let vulkan = has_vulkan();
     let mut weights: Vec<((&str, bool), Vec<u8>)> = Vec::new();
     for (number, arguments) in runs.iter().enumerate() {
@@ -72,7 +76,7 @@ fn the_same_run_twice_gives_the_same_bits() {
             continue;
         }
         let common = ["--epochs", "1", "--max-steps", "12", "--batch-size", "20", "--seed", "3"];
-        let (folder, _) = train(parent.path(), &number.to_string(), &[*arguments, &common].concat());
+        let (folder, _) = train(parent.path(), &number.to_string(), &[*arguments, &common, &set].concat());
         let bytes = std::fs::read(folder.join("best.safetensors")).unwrap();
         let executor = (arguments[1], arguments.contains(&"fused"));
         if let Some((_, first)) = weights.iter().find(|(other, _)| *other == executor) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::common::program::{has_vulkan, program, stderr};
 use crate::common::training::{device, short_run};
-use gpu_siamese::cli::Failure;
-use gpu_siamese::gpu::Pipelines;
-use gpu_siamese::ops;
-use gpu_siamese::session::SessionError;
+use gpu_siamese::cli::{Failure, block_on};
+use gpu_siamese::data::{self, Glyphs, glyphs};
+use gpu_siamese::gpu::{Gpu, Pipelines};
+use gpu_siamese::ops::{self, Layout};
+use gpu_siamese::plan::{Phase, Slot};
+use gpu_siamese::session::{SUBMISSION, Session, SessionError};
 use gpu_siamese::train::epoch::Totals;
 use gpu_siamese::train::{RunError, RunFolder, Watch};
 
@@ -69,6 +71,26 @@ fn a_kernel_that_the_device_rejects_is_named() {
         assert!(message.contains("could not compile adam") && message.contains(planted), "{message}");
         assert_eq!(code, 4);
     }
+}
+
+/// Kernels are compiled for the phases that are used: whoever only embeds needs none of training's.
+#[test]
+fn a_session_that_only_embeds_needs_no_training_kernels() {
+    let Some(device) = device() else { return };
+    device.replace_shader("adam", "no kernel".into());
+    let dataset = glyphs::generate(&Glyphs { train_per_class: 4, ..Glyphs::default() }, 0);
+    let split = data::split(&dataset, 0);
+    let plan = crate::common::plan_for(&dataset, &split, 8, Layout::Plain, device.context.max_binding);
+    let mut session = block_on(Gpu::new(device, plan)).unwrap();
+    let early = session.submit(Phase::Embed, &[Slot::default()]).err();
+    assert!(matches!(early, Some(SessionError::NotPrepared(Phase::Embed))), "{early:?}");
+    block_on(session.prepare(Phase::Embed)).unwrap();
+    let too_many = session.submit(Phase::Embed, &[Slot::default(); SUBMISSION + 1]).err();
+    assert!(matches!(too_many, Some(SessionError::TooManySteps { .. })), "{too_many:?}");
+    let slot = Slot { count: 1, ..Slot::default() };
+    assert_eq!(block_on(session.submit(Phase::Embed, &[slot]).unwrap()).unwrap(), []);
+    let kernel = block_on(session.prepare(Phase::Train)).unwrap_err();
+    assert!(matches!(&kernel, SessionError::Kernel { kernel, .. } if kernel == "adam"), "{kernel}");
 }
 
 /// A kernel that writes NaN where the loss cannot show it at once.

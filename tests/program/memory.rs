@@ -17,12 +17,7 @@ fn resident(process: u32) -> Option<u64> {
 /// the allocator's free lists.
 fn assert_flat(arguments: &str, allowed: u64) {
     let parent = tempfile::tempdir().unwrap();
-    let data = parent.path().join("mnist");
-    std::fs::create_dir(&data).unwrap();
-    let set = [idx::images(600, 28), idx::labels(600), idx::images(20, 28), idx::labels(20)];
-    for (name, bytes) in idx::NAMES.iter().zip(set) {
-        std::fs::write(data.join(name), bytes).unwrap();
-    }
+    idx::write_set_of(&parent.path().join("mnist"), 600);
     let mut command = program();
     command.args(words("train --epochs 11 --run-dir run --data-dir .")).args(words(arguments));
     let mut child = command.current_dir(parent.path()).stderr(Stdio::null()).spawn().unwrap();

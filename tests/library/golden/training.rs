@@ -23,13 +23,13 @@
 
 use std::collections::BTreeMap;
 
-use gpu_siamese::cli::block_on;
 use gpu_siamese::cpu::{self, Cpu};
 use gpu_siamese::model::ModelOptions;
 use gpu_siamese::ops::Layout;
 use gpu_siamese::ops::contrastive::Convention;
 use gpu_siamese::plan::{Plan, Slot};
 use gpu_siamese::session::{Session, pace};
+use pollster::block_on;
 use serde::Deserialize;
 
 use crate::common::{Function, Number, Run, packed, sn_lenet5};
