@@ -111,7 +111,7 @@ fn every_combination_is_timed() {
 /// A network for other images than MNIST's, at its own size and at another.
 #[test]
 fn images_have_the_size_that_the_network_wants() {
-    for (model, input) in [("sircnn", None), ("resnet-small", Some("3x32x40"))] {
+    for (model, input) in [("sircnn", None), ("resnet-small", Some("3x32x32"))] {
         let given = ["--adapter", "cpu", "--model", model, "--batch-size", "2", "--rounds", "1"];
         let input: Vec<&str> = input.iter().flat_map(|input| ["--input", input]).collect();
         let found = run(&[&["bench", "--json"], &given[..], &input].concat());

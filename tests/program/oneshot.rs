@@ -180,7 +180,10 @@ fn bad_questions_are_told_what_is_wrong() {
         (&["--shots", "0"], "--shots 0: must be 1"),
         (&["--protocol", "official", "--way", "5"], "the official tasks are fixed"),
         (&["--dataset", "glyph-alphabets", "--shots", "20"], "fewer --shots"),
-        (&["--page", "/nowhere/at/all.html"], "--page /nowhere/at/all.html: there is no folder"),
+        (
+            &["--page", "/nowhere/at/all.html"],
+            "/nowhere/at/all.html: cannot be written: No such file or directory (os error 2); its folder is not there",
+        ),
     ] {
         let (_, words, code) = oneshot(arguments, &run);
         assert!(code != 0 && words.contains(wanted), "{arguments:?}: {code}, {words}");
