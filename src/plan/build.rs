@@ -114,7 +114,12 @@ impl Builder<'_> {
             return Err(self.too_large(what, unit * 4 * largest));
         }
         let entries = options.batch_size.min(images / unit * options.loss.unit());
-        let embed_batch = (branches * options.batch_size).min(images);
+        let most = match options.mode {
+            Mode::Training => branches * options.batch_size,
+            // Nothing larger will be asked for.
+            Mode::Inference => (branches * options.batch_size).min(capacity.embeddings.max(1)),
+        };
+        let embed_batch = most.min(images);
         let score_batch =
             SCORE_BATCH.min(options.max_binding / (8 * features)).min(options.capacity.scores).max(1);
 
