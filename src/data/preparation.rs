@@ -1,7 +1,6 @@
 //! The one preparation of pictures, for training and for use: stored with the weights, so that a picture given to a
 //! network comes to it as its training images did.
 
-use clap::ValueEnum;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +8,8 @@ use super::resize::Place;
 use super::{Dataset, Shape, Source};
 
 /// How an image comes to another size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
     /// Its proportions kept, centred on black
@@ -29,7 +29,8 @@ pub enum Filter {
 }
 
 /// Whether a file's bright is bright to the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Polarity {
     /// Pictures stay as they are

@@ -151,7 +151,7 @@ mod tests {
         assert!(!random.dead && !random.one_sided && !random.better_than_chance, "{random:?}");
         // Half of the pairs may well be copies.
         let copies =
-            of((0..1000).map(|at| (if half(at) { 0.0 } else { at as f32 }, 1.0 / (1 + at) as f32, half(at))));
+            of((0..1000).map(|at| if half(at) { (0.0, 1.0, true) } else { (at as f32, 0.1, false) }));
         assert!(!copies.dead && !copies.one_sided, "{copies:?}");
 
         let classes = Classification {
