@@ -9,8 +9,6 @@ use crate::ops::warp::MATRIX;
 use crate::ops::{BufferId, ITERATION_BUDGET, Layout, Step, TENSOR_ALIGN as ALIGN, View};
 use crate::tensor::Shape;
 
-const SCORE_BATCH: usize = 1024;
-
 pub(super) struct Builder<'a> {
     pub(super) options: &'a PlanOptions,
     pub(super) buffers: Vec<Buffer>,
