@@ -191,7 +191,7 @@ impl Loss {
     pub fn check(&self, comparison: Option<Comparison>, entries: usize) -> Result<(), String> {
         for (Setting { name, range: (low, high), .. }, value) in self.settings() {
             if !(*low..=*high).contains(&value) {
-                return Err(format!("{name} must be from {low} to {high}, not {value}"));
+                return Err(format!("--{name} {value}: must be from {low} to {high}"));
             }
         }
         self.definition.check(self, comparison, entries)

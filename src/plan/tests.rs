@@ -620,7 +620,7 @@ fn losses_that_do_not_fit_are_refused() {
     };
     refused(learning(Loss::of(&Episodes).with("way", 20.0), usual), "--batch-size 60");
     refused(learning(Loss::of(&Episodes).with("way", 65.0), usual), "--batch-size 65");
-    refused(learning(Loss::of(&Episodes).with("way", 1.0), usual), "way must be from 2");
+    refused(learning(Loss::of(&Episodes).with("way", 1.0), usual), "--way 1: must be from 2");
     let with = |comparison, loss| {
         let model = ModelOptions { comparison, ..ModelOptions::default() };
         build(&lenet(1, 28, &model), &PlanOptions { loss, ..usual })

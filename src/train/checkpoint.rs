@@ -20,7 +20,7 @@ pub enum CheckpointError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{}: cannot be written: {source}; {}", path.display(), remedy(source, "--run-dir"))]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{}: holds more than {limit} bytes, the most that is read; name a weights file", path.display())]
+    #[error("{}: declares tensors of more than {limit} bytes, the most that is read; name a weights file", path.display())]
     TooBig { path: PathBuf, limit: u64 },
     #[error("{}: is not a safetensors file: {message}; save weights with safetensors", path.display())]
     Format { path: PathBuf, message: String },

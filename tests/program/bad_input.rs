@@ -61,7 +61,7 @@ fn flags_that_cannot_train() {
             2,
             &["a batch of 64 does not hold whole episodes", "multiple of 20"],
         ),
-        (&["--loss", "episodes", "--way", "1"], 2, &["an episode of 1", "--way 2"]),
+        (&["--loss", "episodes", "--way", "1"], 2, &["--way 1: must be from 2"]),
         (&["--way", "8"], 2, &["--way", "--loss episodes"]),
         (&["--loss", "episodes", "--way", "8", "--distance", "l1"], 2, &["Euclidean distance"]),
         (&["--epochs", "0"], 2, &["--epochs 0: must be 1 to"]),
@@ -253,7 +253,7 @@ fn weights_that_cannot_be_used() {
         ("truncated", &["is not a safetensors file"]),
         ("pickle", &["torch.save", "safetensors.torch.save_file"]),
         ("header-of-exabytes", &["is not a safetensors file"]),
-        ("terabytes", &["is not a safetensors file"]),
+        ("terabytes", &["declares tensors of more than 8589934592 bytes"]),
         ("overflow", &["is not a safetensors file"]),
         ("metadata", &["metadata cannot be used"]),
         ("missing", &["fc2.bias [84] is missing"]),
@@ -420,8 +420,10 @@ fn a_checkpoint_that_is_damaged_is_not_resumed_from() {
     std::fs::copy(folder.join("best.safetensors"), &last).unwrap();
     refused(parent.path(), &resume, 3, &["last.safetensors", "position of the run is missing"]);
     std::fs::write(&last, &whole).unwrap();
+    let metrics = std::fs::read(folder.join("metrics.jsonl")).unwrap();
     std::fs::write(folder.join("metrics.jsonl"), "{\"epoch\": 1}\n").unwrap();
     refused(parent.path(), &resume, 3, &["metrics.jsonl", "line 1"]);
+    std::fs::write(folder.join("metrics.jsonl"), metrics).unwrap();
     std::fs::write(folder.join("config.toml"), "model = 3").unwrap();
     refused(parent.path(), &resume, 2, &["config.toml"]);
     assert_eq!(std::fs::read(&last).unwrap(), whole);
