@@ -14,8 +14,6 @@ use crate::ops::rows::Rows;
 use crate::ops::{Layout, Step};
 
 /// Pairs scored in one step, at most.
-
-/// Pairs scored in one step, at most.
 const SCORE_BATCH: usize = 1024;
 
 /// Builds the plan that `options` ask for.
