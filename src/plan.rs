@@ -5,6 +5,7 @@
 
 mod blocked;
 mod build;
+mod builder;
 mod fused;
 mod input;
 mod layers;

@@ -218,7 +218,10 @@ impl Contender {
             let us = match runner {
                 Runner::Cpu(cpu) => {
                     let step = cpu.plan().train[number].clone();
-                    let run = async { Ok((0..times).for_each(|_| cpu.launch_alone(&step, slot))) };
+                    let run = async {
+                        (0..times).for_each(|_| cpu.launch_alone(&step, slot));
+                        Ok(())
+                    };
                     microseconds(run).await?
                 }
                 Runner::Gpu(gpu) => microseconds(gpu.repeat_alone(lists[number], slot, times)).await?,

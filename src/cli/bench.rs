@@ -14,6 +14,7 @@ use crate::cpu::Cpu;
 use crate::data::{self, Dataset, Pair, Shape, pairs};
 use crate::gpu::Gpu;
 use crate::model;
+use crate::plan::Mode;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -163,7 +164,7 @@ fn set_up<'a>(
     let plan = |config: &Config| {
         let Images { dataset, test, .. } = images(config);
         let capacity = Contender::capacity(dataset, test.len(), config.batch_size);
-        let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
+        let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity, Mode::Training)?;
         target.check_memory(&plan)?;
         Ok::<_, Failure>(plan)
     };

@@ -19,7 +19,7 @@ use super::trained::{self, Trained};
 use super::{Config, Failure, block_on, print_line, progress, say, train};
 use crate::data::{Album, Dataset, Pair, Source, Split, pairs};
 use crate::eval::{self, Score};
-use crate::plan::Capacity;
+use crate::plan::{Capacity, Mode};
 use crate::report::results::{self, Cell, Drawing, Results, figures};
 use crate::train::output;
 use crate::train::{EpochMetrics, RunFolder};
@@ -170,7 +170,7 @@ fn plan(config: &Config) -> Result<crate::plan::Plan, Failure> {
         embeddings: evaluated,
         scores: of_an_image * evaluated,
     };
-    Target::Cpu.plan(config, (shape, CLASSES), capacity)
+    Target::Cpu.plan(config, (shape, CLASSES), capacity, Mode::Training)
 }
 
 fn folder(arguments: &Arguments) -> PathBuf {

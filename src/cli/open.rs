@@ -82,7 +82,7 @@ impl Target {
         }
     }
 
-    /// The plan of this configuration on this device, for images of a size and, should it classify them, of so
+    /// The plan of this configuration on this device, to train or only to use, for images of a size and, should it classify them, of so
     /// many classes.
     ///
     /// # Errors
@@ -92,12 +92,13 @@ impl Target {
         config: &Config,
         (input, classes): (Shape, usize),
         capacity: Capacity,
+        mode: Mode,
     ) -> Result<Plan, Failure> {
         let options = ModelOptions { classes, ..config.model_options() };
         let network = model::network(&config.model, input, &options)?;
         let options = |kind| PlanOptions {
             kind,
-            mode: Mode::Training,
+            mode,
             batch: config.batch(),
             batch_size: config.batch_size,
             loss: config.pair_loss(),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::config::{Config, Loss, PlanChoice};
@@ -11,8 +11,15 @@ use super::{Failure, print_json, print_line};
 use crate::data::Shape;
 use crate::gpu::recorder::grid;
 use crate::ops::{Access, Step};
-use crate::plan::{Capacity, Plan};
+use crate::plan::{Capacity, Mode, Plan};
 use crate::train::Measure;
+
+/// What a plan is for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeChoice {
+    Training,
+    Inference,
+}
 
 #[derive(Args)]
 pub struct Arguments {
@@ -28,6 +35,9 @@ pub struct Arguments {
     /// Loss [default: what the model was made for]
     #[arg(long)]
     loss: Option<Loss>,
+    /// What the plan is for: training, or inference, which has no backward pass
+    #[arg(long, default_value = "training")]
+    mode: ModeChoice,
     /// How the training step is cut into launches
     #[arg(long, default_value = "auto")]
     plan: PlanChoice,
@@ -52,7 +62,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     config.check()?;
     let target = Target::open(&arguments.adapter)?;
-    let plan = target.plan(&config, (arguments.input, 10), MNIST)?;
+    let mode = match arguments.mode {
+        ModeChoice::Training => Mode::Training,
+        ModeChoice::Inference => Mode::Inference,
+    };
+    let plan = target.plan(&config, (arguments.input, 10), MNIST, mode)?;
     if arguments.json {
         print_json(&describe(&plan))?;
         return Ok(ExitCode::SUCCESS);
@@ -67,15 +81,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         plan.trainable(),
         plan.state()
     ))?;
+    let steps = steps(&plan);
+    let what = match plan.options.mode {
+        Mode::Training => "a training step".into(),
+        Mode::Inference => {
+            format!("to embed {} images and score {} pairs", plan.embed_batch, plan.score_batch)
+        }
+    };
     print_line(&format!(
-        "{} launches, {:.1} MFLOP and {:.1} MB a training step; {:.1} MB of memory with as many images as MNIST has",
-        plan.train.len(),
-        plan.flops_per_step() as f64 / 1e6,
-        plan.bytes_per_step() as f64 / 1e6,
+        "{} launches, {:.1} MFLOP and {:.1} MB {what}; {:.1} MB of memory with as many images as MNIST has",
+        steps.len(),
+        steps.iter().map(|step| step.flops).sum::<u64>() as f64 / 1e6,
+        steps.iter().map(|step| step.bytes()).sum::<u64>() as f64 / 1e6,
         plan.memory() as f64 / 1e6
     ))?;
     print_line(&format!("{:<10} {:<28} {:>12} {:>10} {:>10}", "layer", "kernel", "grid", "kFLOP", "kB"))?;
-    for step in &plan.train {
+    for step in steps {
         let [x, y, _] = grid(step.workgroups);
         print_line(&format!(
             "{:<10} {:<28} {:>12} {:>10.1} {:>10.1}",
@@ -89,6 +110,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a step of the plan's purpose launches.
+fn steps(plan: &Plan) -> Vec<&Step> {
+    match plan.options.mode {
+        Mode::Training => plan.train.iter().collect(),
+        Mode::Inference => plan.embed.iter().chain(&plan.score).collect(),
+    }
+}
+
 fn describe(plan: &Plan) -> serde_json::Value {
     let operands = |step: &Step, access: Access| -> Vec<String> {
         let chosen = step.operands.iter().filter(|operand| operand.access == access);
@@ -99,8 +128,8 @@ fn describe(plan: &Plan) -> serde_json::Value {
             })
             .collect()
     };
-    let steps: Vec<_> = plan
-        .train
+    let launched = steps(plan);
+    let described: Vec<_> = launched
         .iter()
         .map(|step| {
             json!({
@@ -122,10 +151,10 @@ fn describe(plan: &Plan) -> serde_json::Value {
         "trainable": plan.trainable(),
         "state": plan.state(),
         "parameters": plan.trainable() + plan.state(),
-        "launches_per_step": plan.train.len(),
-        "flops_per_step": plan.flops_per_step(),
-        "bytes_per_step": plan.bytes_per_step(),
+        "launches_per_step": launched.len(),
+        "flops_per_step": launched.iter().map(|step| step.flops).sum::<u64>(),
+        "bytes_per_step": launched.iter().map(|step| step.bytes()).sum::<u64>(),
         "memory": plan.memory(),
-        "steps": steps,
+        "steps": described,
     })
 }

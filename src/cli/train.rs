@@ -15,7 +15,7 @@ use crate::data::{Dataset, Preparation, Split};
 use crate::eval;
 use crate::loss::NORM_EPS;
 use crate::model;
-use crate::plan::{Capacity, Plan};
+use crate::plan::{Capacity, Mode, Plan};
 use crate::report::{self, Report};
 use crate::session::Session;
 use crate::train::fingerprint::{self, Fingerprint};
@@ -90,7 +90,7 @@ pub fn train(
     };
     let (embeddings, scores) = sampler.check()?;
     let capacity = Capacity { images: dataset.len(), pairs: sampler.of_an_epoch(), embeddings, scores };
-    let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity)?;
+    let plan = target.plan(config, (dataset.shape, dataset.classes.len()), capacity, Mode::Training)?;
     // Weights are checked before a folder is made for them.
     let data = fingerprint::of_data(&dataset, &split);
     if let Some(resumed) = &resumed {

@@ -13,7 +13,7 @@ use crate::loss::{NORM_EPS, PairDistance};
 use crate::model;
 use crate::ops::activation::ActivationKind;
 use crate::ops::pool2d::PoolKind;
-use crate::plan::Capacity;
+use crate::plan::{Capacity, Mode};
 use crate::session::Session;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::{Description, RunError, Weights, checkpoint, setup};
@@ -210,7 +210,7 @@ impl Trained {
             scores: pairs,
         };
         let classes = self.description.model_options().classes;
-        let plan = target.plan(&self.config, (self.description.input, classes), capacity)?;
+        let plan = target.plan(&self.config, (self.description.input, classes), capacity, Mode::Inference)?;
         let weights = self.weights.for_plan(&plan, &self.path)?;
         target.check_memory(&plan)?;
         let mut executor = target.executor(plan, self.config.threads)?;

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_answers_show() {
-        let half = |at: usize| at % 2 == 0;
+        let half = |at: usize| at.is_multiple_of(2);
         // Every eleventh pair is another.
         let dead = of((0..1000).map(|at| (if at % 11 == 0 { 2.0 } else { 0.25 }, 0.7, half(at))));
         assert!(dead.dead && dead.one_sided && !dead.better_than_chance, "{dead:?}");

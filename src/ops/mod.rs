@@ -357,6 +357,11 @@ macro_rules! kinds {
             }
         }
 
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$kind),*];
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(match self { $($name::$kind => $text),* })

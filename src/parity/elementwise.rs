@@ -1,7 +1,5 @@
 //! Cases of functions element by element.
 
-use clap::ValueEnum;
-
 use super::case::{Case, Maker};
 use crate::ops::elementwise::{Elementwise, Function, Strided};
 use crate::ops::{Layout, View};
@@ -11,7 +9,7 @@ const SCALAR: f32 = 0.25;
 
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &function in Function::value_variants() {
+    for &function in Function::ALL {
         for accumulate in [false, true] {
             let added = if accumulate { ", added" } else { "" };
             let flat = Elementwise { accumulate, ..Elementwise::flat(function, SCALAR, 203) };

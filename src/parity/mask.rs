@@ -1,7 +1,5 @@
 //! Cases of the masks of a batch.
 
-use clap::ValueEnum;
-
 use super::case::{Case, Maker};
 use crate::ops::Layout;
 use crate::ops::mask::{Mask, MaskKind};
@@ -9,7 +7,7 @@ use crate::plan::Slot;
 
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &kind in MaskKind::value_variants() {
+    for &kind in MaskKind::ALL {
         for (name, rows, columns, count) in
             [("one entry", 1, 1, 1), ("a batch", 16, 16, 16), ("odd", 21, 13, 21), ("short batch", 13, 21, 9)]
         {

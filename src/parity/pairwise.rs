@@ -1,7 +1,5 @@
 //! Cases of the distances between all rows of two matrices.
 
-use clap::ValueEnum;
-
 use super::case::{Case, Maker};
 use crate::ops::pairwise::{Pairwise, PairwiseKind};
 use crate::ops::{Layout, View};
@@ -10,7 +8,7 @@ const FLOOR: f32 = 1e-7;
 
 pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &kind in PairwiseKind::value_variants() {
+    for &kind in PairwiseKind::ALL {
         for (rows, columns, features) in [(3, 3, 1), (12, 8, 4), (7, 13, 19), (33, 5, 131)] {
             let (floor, transposed, accumulate) = (FLOOR, false, false);
             let op = Pairwise { rows, columns, features, kind, floor, transposed, accumulate };

@@ -1,7 +1,5 @@
 //! Cases of the reductions of one axis.
 
-use clap::ValueEnum;
-
 use super::case::{Case, Maker};
 use crate::ops::reduction::{AxisReduction, Reduction};
 use crate::ops::{ITERATION_BUDGET, Layout, Step, View};
@@ -10,7 +8,7 @@ pub fn cases(layout: Layout) -> Vec<Case> {
     let mut cases = Vec::new();
     let forward = |op: AxisReduction, x, y| op.forward(x, y);
     let wide = |op: AxisReduction, x, y| op.forward_wide(x, y);
-    for &kind in Reduction::value_variants() {
+    for &kind in Reduction::ALL {
         for accumulate in [false, true] {
             let op = |outer, axis, inner| AxisReduction { kind, outer, axis, inner, accumulate };
             for op in [op(1, 1, 1), op(7, 5, 3), op(150, 31, 1), op(3, 64, 70), op(2, 300, 64)] {

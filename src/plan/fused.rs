@@ -4,7 +4,7 @@
 //! for the loss, and for the sums over the images. What one launch leaves to the next stays on the device. Both are
 //! patterns in a graph: what they do not compute they refuse.
 
-use super::build::{Builder, Fixed, Steps};
+use super::builder::{Builder, Fixed, Steps};
 use super::{OptimizerOptions, PlanError, SQUARED_FLOOR};
 use crate::graph::{Graph, Op, ValueId};
 use crate::loss::{BatchLayout, Comparison, NORM_EPS, PairDistance};

@@ -1,7 +1,7 @@
 //! Images into a batch, and the optimizer at its end: the steps that stand around a graph's nodes.
 
 use super::OptimizerOptions;
-use super::build::{Builder, Fixed};
+use super::builder::{Builder, Fixed};
 use super::lower::Lowering;
 use crate::graph::{ValueId, of_image};
 use crate::ops::adam::{Adam, AdamViews};

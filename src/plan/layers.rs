@@ -2,9 +2,10 @@
 //!
 //! All micro-batches pass a node before the next one begins, so that a norm sees the whole batch.
 
+use super::Mode;
 use super::PlanError;
+use super::builder::Builder;
 use super::lower::{Lowering, Place};
-use super::{Mode, build::Builder};
 use crate::graph::{Dim, Graph, Node, Op, ValueId, of_image};
 use crate::ops::activation::Activation;
 use crate::ops::add::Add;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::build::{Builder, Fixed, Steps};
+use super::builder::{Builder, Fixed, Steps};
 use super::{Mode, PlanError};
 use crate::graph::{Batch, Dim, Graph, Node, Op, ValueId};
 use crate::ops::add::Add;

@@ -433,13 +433,14 @@ fn standardization_follows_every_gather() {
 
 #[test]
 fn layers_that_do_not_fit_are_refused_by_name() {
+    type Build = fn(&mut Graph, ValueId) -> ValueId;
     let input = Shape { channels: 4, height: 9, width: 9 };
-    let refused = |build: fn(&mut Graph, ValueId) -> ValueId| {
+    let refused = |build: Build| {
         let network = Network::new("a network", input, Initialization::PyTorch, None, build);
         let error = network.unwrap_err();
         (error.layer, error.why)
     };
-    let cases: [(fn(&mut Graph, ValueId) -> ValueId, &str, &str); 8] = [
+    let cases: [(Build, &str, &str); 8] = [
         (|g, x| g.apply("sum", Op::Add, &[x]), "sum", "it takes 2, not 1"),
         (
             |g, x| {
