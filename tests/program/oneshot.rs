@@ -182,7 +182,7 @@ fn bad_questions_are_told_what_is_wrong() {
         (&["--dataset", "glyph-alphabets", "--shots", "20"], "fewer --shots"),
         (
             &["--page", "/nowhere/at/all.html"],
-            "/nowhere/at/all.html: cannot be written: No such file or directory (os error 2); its folder is not there",
+            "its folder is not there (any more): make it, or choose another --page",
         ),
     ] {
         let (_, words, code) = oneshot(arguments, &run);
