@@ -27,7 +27,7 @@
 //! use gpu_siamese::model::{ModelOptions, network};
 //! use gpu_siamese::ops::Layout;
 //! use gpu_siamese::plan::{
-//!     BatchLayout, Capacity, OptimizerOptions, PlanKind, PlanOptions, build,
+//!     BatchLayout, Capacity, Mode, OptimizerOptions, PlanKind, PlanOptions, build,
 //! };
 //! use gpu_siamese::train::{epoch, setup};
 //!
@@ -38,6 +38,7 @@
 //! let network = network("sn-lenet5", dataset.shape, &ModelOptions::default())?;
 //! let plan = build(&network, &PlanOptions {
 //!     kind: PlanKind::Unfused,
+//!     mode: Mode::Training,
 //!     batch: BatchLayout::Pairs,
 //!     batch_size: 32,
 //!     loss: Loss::default(),

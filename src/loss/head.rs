@@ -12,7 +12,7 @@ const NORM_MOMENTUM: f32 = 0.1;
 const EXPONENT_FLOOR: f32 = 1e-6;
 
 /// How two embeddings become one number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Comparison {
     /// A distance. With a head, batch norm over it, then a learned affine map and a sigmoid. Without one the
     /// distance itself is what the loss sees.

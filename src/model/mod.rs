@@ -15,7 +15,7 @@ use crate::tensor::Shape;
 use crate::text;
 
 /// A siamese network: one backbone for both images, then a comparison; or a backbone alone that classifies.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Network {
     pub name: String,
     pub input: Shape,
