@@ -66,6 +66,7 @@ pub const EQUIVALENT: &[Equivalent] = &[
     entry("dense.forward", "n0 >= images", "n0 > images", AGAIN),
     entry("dense.backward_input", "n0 >= images", "n0 > images", AGAIN),
     entry("dense.backward_weight", "o0 >= rows", "o0 > rows", AGAIN),
+    entry("dense_blocked.backward_weight", "o >= rows", "o > rows", AGAIN),
     entry("distance.forward", "pairs - 1u", "pairs + 1u", CLAMP),
     entry("distance.forward", "lane == 0u", "lane != 0u", LANES),
     entry("distance.forward", "&&", "||", LANES),
