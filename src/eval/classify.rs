@@ -1,6 +1,6 @@
 //! What a classifier makes of images.
 
-use super::collapse::{equal, rounding};
+use super::rounding::{equal, rounding};
 use super::score::{embed, finite};
 use crate::session::{Session, SessionError};
 

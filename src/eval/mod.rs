@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod oneshot;
 pub mod pca;
 pub mod roc;
+mod rounding;
 pub mod score;
 
 pub use classes::ClassMetrics;

@@ -18,6 +18,7 @@ pub mod saving;
 pub mod setup;
 mod steps;
 pub mod summary;
+pub mod watch;
 
 pub use checkpoint::{CheckpointError, Metadata, Weights};
 pub use description::Description;
@@ -27,6 +28,7 @@ pub use folder::{FolderError, RunFolder};
 pub use outcome::{Outcome, Test};
 pub use position::Position;
 pub use rate::{Decay, Rate};
-pub use run::{Schedule, Trainer, Watch};
+pub use run::{Schedule, Trainer};
 pub use sampler::Sampler;
 pub use summary::{EpochMetrics, Speed, Summary};
+pub use watch::Watch;

@@ -3,9 +3,9 @@
 use super::error::RunError;
 use super::examples::{Examples, Measure};
 use super::position::Position;
-use super::run::Watch;
 use super::sampler::Sampler;
 use super::summary::{EpochMetrics, Speed, Summary};
+use super::watch::Watch;
 use crate::data::{Pair, Split};
 use crate::eval::oneshot::{Solved, Tasks};
 use crate::eval::{self, ClassMetrics, Projection, Roc, Score, classes, embeddings, pca};

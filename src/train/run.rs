@@ -13,6 +13,7 @@ use super::rate::Rate;
 use super::sampler::Sampler;
 use super::saving::{BEST, BEST_WHOLE, Logs};
 use super::summary::EpochMetrics;
+use super::watch::Watch;
 use super::{checkpoint, setup};
 use crate::data::{Augmentation, DataError};
 use crate::eval::collapse::YOUNG;
@@ -36,21 +37,6 @@ pub struct Schedule {
 
 /// Most training time that a killed run loses, unless checkpoints were asked for by steps.
 pub const CHECKPOINT_PAUSE: Duration = Duration::from_secs(60);
-
-/// What watches a run: only the command line prints.
-pub trait Watch {
-    /// Before an epoch of so many steps, of which `done` ran before the run was resumed.
-    fn epoch_begins(&mut self, _epoch: u64, _done: u64, _steps: usize) {}
-    /// After each training step.
-    fn step(&mut self, _epoch: u64, _totals: &Totals) {}
-    /// While pairs are scored: the share that is done.
-    fn scoring(&mut self, _what: &'static str, _share: f64) {}
-    fn epoch_ends(&mut self, _metrics: &EpochMetrics, _best: bool) {}
-    /// Asked after each step; true ends the run with what it has.
-    fn interrupted(&self) -> bool {
-        false
-    }
-}
 
 /// A run in the making: an executor that holds data and weights, and a folder.
 pub struct Trainer<'a> {

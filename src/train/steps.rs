@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::epoch::{self, Totals};
 use super::error::RunError;
-use super::run::{CHECKPOINT_PAUSE, Trainer, Watch};
+use super::run::{CHECKPOINT_PAUSE, Trainer};
 use super::saving::{Logs, StepLine};
+use super::watch::Watch;
 use crate::session::StepResult;
 
 /// How a stretch of work ended.

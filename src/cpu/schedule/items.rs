@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::fuse::fuse;
 use crate::cpu::sharing;
 use crate::cpu::sharing::{Relu, Sharing, Split};
 use crate::ops::reduce::Reduce;
@@ -50,7 +49,7 @@ impl Item {
     }
 }
 
-/// The plan's steps, fused where they can be.
+/// The plan's steps, each by itself.
 ///
 /// What a step on groups writes anew gets a buffer of its own: activations that share memory would tie steps to the
 /// plan's order.
@@ -86,7 +85,7 @@ pub fn items(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Vec<Item
         }
         items.push(Item::new(step, sharing, groups));
     }
-    fuse(items)
+    items
 }
 
 /// Buffers of the schedule's own, beside the plan's.

@@ -10,6 +10,7 @@ mod items;
 
 use std::collections::HashMap;
 
+use self::fuse::fuse;
 use self::items::{Item, Portions, conflict, conflicts, items};
 use super::sharing::Relu;
 use crate::ops::{Access, BufferId, INTERLEAVE, Operand, Step};
@@ -70,7 +71,7 @@ impl Schedule {
     /// Schedules steps of a plan; `buffers` are the plan's and grow by those that the order needs.
     pub fn new(plan: &Plan, steps: &[Step], buffers: &mut Vec<Buffer>) -> Schedule {
         let own = buffers.len();
-        let mut rest = items(plan, steps, buffers);
+        let mut rest = fuse(items(plan, steps, buffers));
         let mut schedule = Schedule { stages: Vec::new(), scratch: 0 };
         while !rest.is_empty() {
             let (stretch, others) = part(rest, joins_stretch);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Answer, Task, Tasks};
-use crate::eval::collapse::{equal, rounding};
+use crate::eval::rounding::{equal, rounding};
 
 /// What a network's answers to many tasks are worth.
 #[derive(Clone, Debug, PartialEq)]
